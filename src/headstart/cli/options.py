@@ -1,0 +1,180 @@
+"""Options that several commands share, and the TOML file that may give them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from headstart.errors import SettingsError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Names(click.ParamType):
+    name = "a,b"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
+        return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+NAMES = _Names()
+FILE = click.Path(path_type=Path)
+
+
+def _config(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Take the settings of a TOML file as defaults: a flag on the command line still wins."""
+    if value is None:
+        return
+    try:
+        settings = tomllib.loads(value.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the configuration {value}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the configuration {value} is not TOML: {error}") from error
+    known = {option.name for option in context.command.params if option.name not in ("config", "help")}
+    given = {key.replace("-", "_"): setting for key, setting in settings.items()}
+    unknown = sorted(set(given) - {name for name in known if name})
+    if unknown:
+        raise SettingsError(
+            f"the configuration {value} sets {unknown[0]!r}, which headstart {context.info_name} does not have;"
+            " keys are the long flags without their dashes"
+        )
+    context.default_map = {**(context.default_map or {}), **given}
+
+
+def stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several decorators as one, shown in the order given."""
+
+    def apply(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+config = click.option(
+    "--config",
+    type=FILE,
+    callback=_config,
+    is_eager=True,
+    expose_value=False,
+    help="TOML file of settings: flags without their dashes.",
+)
+json_file = click.option("--json", "json_file", type=FILE, help="Also write the result as JSON.")
+threads = click.option("--threads", type=click.IntRange(1), help="Threads to use; all cores where not given.")
+memory = click.option("--memory", help="Limit for sorting the log, e.g. 4GB.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what stands at --out.")
+
+reading = stack(
+    click.option(
+        "--format",
+        "file_format",
+        type=click.Choice(["parquet", "csv", "arrow"]),
+        help="Format of DATA; by its ending where not given.",
+    ),
+    click.option("--delimiter", help="Of a CSV file; detected where not given."),
+    click.option(
+        "--header/--no-header", default=None, help="Whether a CSV file starts with names; detected where not given."
+    ),
+    memory,
+)
+
+roles = stack(
+    click.option("--user", help="Column whose values own the events; any entity will do."),
+    click.option("--label", help="Outcome column, or a rule such as 'rating>=4'."),
+    click.option("--positive", help="Value of a string label that counts as 1."),
+    click.option("--item", help="Column of items."),
+    click.option("--time", help="Column of times."),
+    click.option("--list", "list_column", help="Column of list ids: rows that were shown together."),
+    click.option("--weight", help="Column of weights."),
+    click.option("--offset", help="Column that is added to every margin."),
+    click.option("--features", type=NAMES, help="Columns to use; every other column where not given."),
+    click.option("--categorical", type=NAMES, help="Columns of numbers to treat as categories."),
+    click.option("--drop", type=NAMES, help="Columns to leave out."),
+)
+
+source = stack(
+    click.argument("data", required=False, type=FILE),
+    click.option("--dataset", help="A ready data set instead of DATA; see headstart data list."),
+    click.option("--data-dir", type=FILE, envvar="HEADSTART_DATA", help="Folder of data sets that are not packages."),
+    roles,
+    click.option("--bag", "bags", multiple=True, metavar="NAME=a,b", help="A named set of columns; may be repeated."),
+    click.option(
+        "--item-statistics/--no-item-statistics",
+        default=None,
+        help="Add popularity and mean label of the item, out of fold.",
+    ),
+    click.option("--max-onehot", type=click.IntRange(1), help="Categories up to which a column is one-hot. [256]"),
+    click.option("--hash-buckets", type=click.IntRange(1), help="Columns of a hashed one. [1024]"),
+    click.option("--min-events", type=click.IntRange(1), help="Leave out users with fewer events."),
+    click.option("--max-events", type=click.IntRange(1), help="Keep only the last so many events of a user."),
+    reading,
+)
+
+training = stack(
+    click.option("--model", default="logistic", show_default=True, help="Model family."),
+    click.option(
+        "--ticks", type=click.IntRange(1), help="T, ticks of global training; chosen on tune rows where not given."
+    ),
+    click.option(
+        "--rate",
+        type=click.FloatRange(0, min_open=True),
+        help="Local step as a share of 1 / (own curvature bound); chosen on tune rows where not given.",
+    ),
+    click.option("--groups", type=click.IntRange(1), default=10, show_default=True, help="Abundance groups C."),
+    click.option("--steps", type=click.IntRange(0), help="Local steps; T - t_u where not given."),
+    click.option(
+        "--pull", type=click.FloatRange(0), default=0.0, show_default=True, help="Strength of the anchor to the start."
+    ),
+    click.option("--l2", type=click.FloatRange(0), default=1.0, show_default=True, help="L2 on the summed loss."),
+    click.option(
+        "--momentum/--no-momentum", default=True, show_default=True, help="Nesterov momentum of global training."
+    ),
+    click.option(
+        "--tolerance",
+        type=click.FloatRange(0),
+        default=0.0,
+        show_default=True,
+        help="Stop global training when it moves by less.",
+    ),
+    click.option(
+        "--select",
+        type=click.Choice(["logloss", "auc", "map", "mrr", "ndcg"]),
+        default="auc",
+        show_default=True,
+        help="What settings are chosen by, on tune rows.",
+    ),
+    click.option(
+        "--tune",
+        type=click.FloatRange(0, 1),
+        default=0.2,
+        show_default=True,
+        help="Share of the training rows to choose settings on.",
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--engine", help="Where personal models are trained: serial, threads, or one of a plugin."),
+    threads,
+)
+
+splitting = stack(
+    click.option(
+        "--split",
+        type=click.Choice(["user-time", "time", "user-random", "last-k", "new-users", "random", "kfold"]),
+        help="How test rows are held out; user-time where there is a time, else user-random.",
+    ),
+    click.option(
+        "--test",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.2,
+        show_default=True,
+        help="Share of test rows.",
+    ),
+    click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of kfold."),
+    click.option("--last", type=click.IntRange(1), default=1, show_default=True, help="Test events a user of last-k."),
+)

@@ -1,0 +1,37 @@
+"""``headstart personalise``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headstart.cli import options
+
+
+@click.command("personalise")
+@click.argument("model", type=options.FILE)
+@click.argument("events", type=options.FILE)
+@options.reading
+@options.threads
+@options.config
+def command(model: Path, events: Path, **given: Any) -> None:
+    """Give the users of EVENTS a model of their own in MODEL, from its saved path; the global model stays as it is.
+
+    EVENTS holds all events of these users, with the columns of the log that MODEL was trained on. A user that MODEL knows already gets
+    a new model from EVENTS alone.
+    """
+    from headstart.cli.console import progress
+    from headstart.cli.inputs import engine_of
+    from headstart.data.log import read
+    from headstart.scoring import load_model
+    from headstart.training import personalise_model
+
+    roles = load_model(model).roles
+    how = {"format": given["file_format"], "delimiter": given["delimiter"], "header": given["header"]}
+    log = read(events, roles, memory=given["memory"], threads=given["threads"], trainable=False, **how)
+    with progress() as report:
+        plan = personalise_model(model, log, engine=engine_of(given), progress=report)
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in plan.reasons().items())
+    click.echo(f"{model}: {len(plan.users):,} users from {len(log):,} events: {reasons}")

@@ -1,0 +1,72 @@
+"""User blocks: the events of each user side by side, as arrays that kernels read.
+
+Arrays are shared, never copied: a view on fewer users is the same rows with fewer starts and stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from headstart.kernels.dtypes import COLUMN, REAL, ROW
+
+Matrix: TypeAlias = NDArray[np.float32] | csr_array
+"""Features of n rows: C-contiguous float32 (n, d), or CSR with float32 data, int32 columns and int64 row pointers."""
+
+EMPTY = np.empty(0, REAL)
+NO_ITEMS = np.empty(0, COLUMN)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Events grouped by an entity (the user, unless told otherwise).
+
+    Attributes
+    ----------
+    features : Matrix (n, d)
+    users : sorted, distinct ids of the entities, length U
+    start, stop : int64 (U,), the rows of entity k are ``start[k]:stop[k]``; equal where it has none
+    label : float32 (n,) in {0, 1} (or a rating), empty when only scoring
+    weight : float32 (n,), empty when all are 1
+    offset : float32 (n,), added to every margin; empty when all are 0
+    item : int32 (n,) codes, -1 unknown; empty without an item column
+    """
+
+    features: Matrix
+    users: pa.Array
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    label: NDArray[np.float32] = field(default_factory=lambda: EMPTY)
+    weight: NDArray[np.float32] = field(default_factory=lambda: EMPTY)
+    offset: NDArray[np.float32] = field(default_factory=lambda: EMPTY)
+    item: NDArray[np.int32] = field(default_factory=lambda: NO_ITEMS)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Events per entity, int64 (U,)."""
+        return self.stop - self.start
+
+    @property
+    def width(self) -> int:
+        """Number of feature columns d."""
+        return int(self.features.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def select(self, positions: NDArray[np.int64]) -> Blocks:
+        """The entities at `positions` (int64), in that order, on the same rows."""
+        return replace(
+            self, users=self.users.take(pa.array(positions)), start=self.start[positions], stop=self.stop[positions]
+        )
+
+    def rows(self) -> NDArray[np.int64]:
+        """Row numbers of all entities in turn, int64 (sum of counts,)."""
+        counts = self.counts
+        first = np.cumsum(counts) - counts
+        return np.arange(counts.sum(), dtype=ROW) + np.repeat(self.start - first, counts)

@@ -1,0 +1,220 @@
+"""The feature map: fitted on training rows, applied identically to every other, saved as readable JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from headstart.data.blocks import Matrix
+from headstart.data.encoders import Encoded, Encoder, Hashed, Numeric, OneHot, Strip, fit_column
+from headstart.data.events import EventLog
+from headstart.data.itemstats import ItemStatistics
+from headstart.data.roles import FeatureSettings
+from headstart.errors import ModelError, SettingsError
+from headstart.kernels.dtypes import COLUMN, REAL, ROW
+from headstart.kernels.encoding import append_codes, append_values, place_codes
+
+ALL = "all"
+_FORMAT, _VERSION = "headstart-features", 1
+
+
+@dataclass(frozen=True)
+class TransformReport:
+    """What the feature map met that training had not, by column; reports of several logs add up.
+
+    Attributes
+    ----------
+    rows : events transformed
+    unseen : values of unknown categories, or unknown items
+    missing : values that were missing
+    absent : rows without the column at all
+    """
+
+    rows: int = 0
+    unseen: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
+    absent: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: TransformReport) -> TransformReport:
+        names = ("unseen", "missing", "absent")
+        sums = (dict(Counter(getattr(self, name)) + Counter(getattr(other, name))) for name in names)
+        return TransformReport(self.rows + other.rows, *sums)
+
+    def counts(self) -> dict[str, int]:
+        """All counts in one table, by a sentence that says what they count."""
+        said = {
+            "unseen": "values of {!r} that training had not",
+            "missing": "missing values of {!r}",
+            "absent": "rows without a column {!r}",
+        }
+        return {text.format(name): n for kind, text in said.items() for name, n in getattr(self, kind).items()}
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """From columns to a matrix of features.
+
+    Attributes
+    ----------
+    encoders : one for each column that is used, in the order of the features
+    bags : named sets of columns
+    sparse : for each bag whether its matrix is CSR
+    notes : columns that were dropped, and why
+    """
+
+    encoders: tuple[Encoder, ...]
+    bags: Mapping[str, tuple[str, ...]]
+    sparse: Mapping[str, bool]
+    notes: Mapping[str, str]
+
+    @classmethod
+    def fit(cls, log: EventLog, settings: FeatureSettings) -> FeatureMap:
+        """Fit on all rows of `log`, which must be training rows only; constant and empty columns are dropped."""
+        bags = _check_bags(log, settings)
+        encoders: list[Encoder] = []
+        filled: dict[str, float] = {}
+        notes: dict[str, str] = {}
+        for name in log.columns.column_names:
+            encoder, filled[name], reason = fit_column(log, name, settings)
+            if encoder is None:
+                notes[name] = reason
+            else:
+                encoders.append(encoder)
+        if settings.item_statistics:
+            statistics = ItemStatistics.fit(log)
+            encoders.append(statistics)
+            filled[statistics.column] = 2.0
+        bags = {ALL: tuple(encoder.column for encoder in encoders), **bags}
+        sparse = {bag: _is_sparse([e for e in encoders if e.column in names], filled) for bag, names in bags.items()}
+        return cls(tuple(encoders), bags, sparse, notes)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Feature columns that `transform` looks for (beside the item column)."""
+        return tuple(encoder.column for encoder in self.encoders if not isinstance(encoder, ItemStatistics))
+
+    def names(self, bag: str = ALL) -> list[str]:
+        """Names of the features of a bag, in order."""
+        return [name for encoder in self._of(bag) for name in encoder.names]
+
+    def transform(self, log: EventLog, bag: str = ALL) -> tuple[Matrix, TransformReport]:
+        """Features of all rows of `log`, and what was odd about them; missing columns count as missing values."""
+        encoders = self._of(bag)
+        width = sum(len(encoder.names) for encoder in encoders)
+        unseen, missing, absent = {}, {}, {}
+        out = _Sparse(len(log), width) if self.sparse[bag] else _Dense(len(log), width)
+        at = 0
+        for encoder in encoders:
+            encoded: Encoded = encoder.encode(log)
+            for k, strip in encoded.strips:
+                out.add(at + k, strip)
+            at += len(encoder.names)
+            unseen[encoder.column], missing[encoder.column] = encoded.unseen, encoded.missing
+            absent[encoder.column] = len(log) if encoded.absent else 0
+        told = [{name: n for name, n in part.items() if n} for part in (unseen, missing, absent)]
+        return out.matrix(), TransformReport(len(log), *told)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` gives the same map to the last bit."""
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "encoders": [{"kind": encoder.kind, **encoder.to_json()} for encoder in self.encoders],
+            "bags": {bag: list(names) for bag, names in self.bags.items()},
+            "sparse": dict(self.sparse),
+            "dropped": dict(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> FeatureMap:
+        """What `to_json` gave; anything else is a `ModelError`."""
+        if fields.get("format") != _FORMAT or fields.get("version") != _VERSION:
+            found = f"{fields.get('format')!r} version {fields.get('version')!r}"
+            raise ModelError(f"the feature map is {found}, not {_FORMAT!r} version {_VERSION}; train the model again")
+        try:
+            encoders = tuple(_revive(dict(entry)) for entry in fields["encoders"])
+            bags = {bag: tuple(names) for bag, names in fields["bags"].items()}
+            sparse = {bag: bool(fields["sparse"][bag]) for bag in bags}
+            return cls(encoders, bags, sparse, dict(fields["dropped"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"the feature map is damaged at {error}; train the model again") from error
+
+    def _of(self, bag: str) -> list[Encoder]:
+        if bag not in self.bags:
+            raise SettingsError(f"there is no bag {bag!r} of features; there are {', '.join(self.bags)}")
+        names = set(self.bags[bag])
+        return [encoder for encoder in self.encoders if encoder.column in names]
+
+
+class _Dense:
+    def __init__(self, rows: int, width: int) -> None:
+        self.out = np.zeros((rows, width), REAL)
+
+    def add(self, at: int, strip: Strip) -> None:
+        if strip.dtype == REAL:
+            self.out[:, at] = strip
+        else:
+            place_codes(self.out, at, strip)
+
+    def matrix(self) -> Matrix:
+        return self.out
+
+
+class _Sparse:
+    """Keeps strips until all are known: the length of a row is that of all of them."""
+
+    def __init__(self, rows: int, width: int) -> None:
+        self.shape = (rows, width)
+        self.strips: list[tuple[int, Strip]] = []
+        self.lengths = np.zeros(rows, ROW)
+
+    def add(self, at: int, strip: Strip) -> None:
+        self.strips.append((at, strip))
+        self.lengths += strip != 0 if strip.dtype == REAL else strip >= 0
+
+    def matrix(self) -> Matrix:
+        indptr = np.concatenate([np.zeros(1, ROW), np.cumsum(self.lengths)])
+        indices, data, cursor = np.empty(indptr[-1], COLUMN), np.empty(indptr[-1], REAL), indptr[:-1].copy()
+        for at, strip in self.strips:
+            append = append_values if strip.dtype == REAL else append_codes
+            append(indices, data, cursor, at, strip)
+        out = csr_array(self.shape, dtype=REAL)
+        # Set one by one: the constructor would narrow the row pointers, or widen the columns, to one type.
+        out.data, out.indices, out.indptr = data, indices, indptr
+        return out
+
+
+def _check_bags(log: EventLog, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:
+    bags = dict(settings.bags)
+    if ALL in bags or len(bags) < len(settings.bags):
+        raise SettingsError(f"a bag has a name of its own, and not {ALL!r}, which always exists")
+    there = {*log.columns.column_names, *([log.roles.item] if settings.item_statistics else [])}
+    for bag, names in bags.items():
+        for name in names:
+            if name not in there:
+                raise SettingsError(f"bag {bag!r} names {name!r}, which is no feature column; name one of the features")
+    return bags
+
+
+def _is_sparse(encoders: Sequence[Encoder], filled: Mapping[str, float]) -> bool:
+    """Whether CSR, 8 bytes a non-zero and a row, is smaller than 4 bytes a cell."""
+    width = sum(len(encoder.names) for encoder in encoders)
+    return 8 * sum(filled[encoder.column] for encoder in encoders) + 8 < 4 * width
+
+
+def _revive(entry: dict[str, Any]) -> Encoder:
+    kind = entry.pop("kind")
+    if kind == Numeric.kind:
+        return Numeric(entry["column"], float(entry["mean"]), float(entry["sd"]), bool(entry["missing"]))
+    if kind == OneHot.kind:
+        return OneHot(entry["column"], tuple(entry["categories"]))
+    if kind == Hashed.kind:
+        return Hashed(entry["column"], int(entry["buckets"]))
+    if kind == ItemStatistics.kind:
+        return ItemStatistics.from_json(entry)
+    raise ValueError(f"an encoder of kind {kind!r}")

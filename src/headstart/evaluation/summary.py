@@ -1,0 +1,71 @@
+"""Numbers as tables print and JSON keeps them: plain Python, None where there is no number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.evaluation.harm import Harm
+from headstart.evaluation.intervals import Interval, Pair
+from headstart.evaluation.metrics import UserMetrics
+from headstart.evaluation.statistics import Mean
+
+Plain = dict[str, Any]
+
+
+def method_summary(metrics: Mapping[str, Interval], pooled: Mapping[str, float], harm: Harm) -> Plain:
+    """Keys metrics, pooled, harmed, harm, helped and harmed_significant of one method."""
+    intervals = {name: {"mean": i.mean, "lo": i.lo, "hi": i.hi} for name, i in metrics.items()}
+    return {
+        "metrics": {name: _plain(interval) for name, interval in intervals.items()},
+        "pooled": _plain(pooled),
+        "harmed": _number(harm.share),
+        "harm": _number(harm.total),
+        "helped": _number(harm.helped),
+        "harmed_significant": _plain({"share": harm.significant, "chance": harm.chance}),
+    }
+
+
+def pair_summary(pair: Pair) -> Plain:
+    """Keys a, b, metric, diff, lo, hi, lo_all and hi_all of one pair."""
+    numbers = {"diff": pair.diff, "lo": pair.lo, "hi": pair.hi, "lo_all": pair.lo_all, "hi_all": pair.hi_all}
+    return {"a": pair.a, "b": pair.b, "metric": pair.metric} | _plain(numbers)
+
+
+def group_summary(
+    group: NDArray[np.int64], events: NDArray[np.int64], methods: Mapping[str, UserMetrics]
+) -> list[Plain]:
+    """Keys group, users, events and metrics (method to metric to mean over users) of each group that has users.
+
+    Parameters
+    ----------
+    group : integers (U,), e.g. by how much data a user has; users with a negative one are left out
+    events : integers (U,), added up in each group, e.g. training events
+    methods : metrics of the same U users
+    """
+    group = group.astype(np.int64)
+    kept = group >= 0
+    size = int(group.max(initial=-1)) + 1
+    users = np.bincount(group[kept], minlength=size)
+    total = np.bincount(group[kept], events[kept], minlength=size)
+    means = {
+        method: {name: Mean.by(group, values, size).result() for name, values in metrics.counted.items()}
+        for method, metrics in methods.items()
+    }
+    rows = []
+    for g in np.flatnonzero(users).tolist():
+        metrics = {method: _plain({name: mean[g] for name, mean in named.items()}) for method, named in means.items()}
+        rows.append({"group": g, "users": int(users[g]), "events": int(total[g]), "metrics": metrics})
+    return rows
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _plain(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in numbers.items()}

@@ -1,0 +1,155 @@
+"""Several methods on the same split, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.data.log import EventLog
+from headstart.data.split import Part
+from headstart.errors import DataError
+from headstart.evaluation import UserMetrics, group_summary
+from headstart.experiments.judgement import judge
+from headstart.kernels.dtypes import REAL
+from headstart.methods import METHODS, check
+from headstart.methods.tuned import Trained, Trainer
+from headstart.methods.tuning import held_rows
+from headstart.schedules import Borders, ByAbundance, UserTable
+from headstart.scoring import Scorer
+
+REFERENCE = "global"
+
+
+@dataclass
+class _Entry:
+    """What is known of one method after some folds."""
+
+    margins: NDArray[np.float32]
+    personal: NDArray[np.bool_]
+    trained: list[Trained] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result: `document` is what ``--json`` writes, `models` are the methods as trained in the last fold."""
+
+    document: Mapping[str, Any]
+    models: Mapping[str, Trained]
+
+
+def compare(
+    log: EventLog,
+    parts: Sequence[Part],
+    trainer: Trainer,
+    methods: Sequence[str] = tuple(METHODS),
+    *,
+    about: Mapping[str, Any],
+    k: int | None = None,
+    resamples: int = 1000,
+) -> Comparison:
+    """Train every method on the training rows of each part and judge all of them on the same test rows.
+
+    Settings are chosen on tune rows with models that never saw them; the models that are judged are trained on training and tune
+    rows. With several parts (folds) a row is judged by the model of the part whose test rows it is in.
+
+    Parameters
+    ----------
+    about : keys for the top of the document: dataset, split, seed
+    k : last rank of ranking metrics; None: all
+    resamples : of the bootstrap
+    """
+    check(methods)
+    names = list(dict.fromkeys(methods))
+    trained_names = names if REFERENCE in names else [REFERENCE, *names]
+    entries = {name: _Entry(np.full(len(log), np.nan, REAL), np.zeros(len(log), np.bool_)) for name in trained_names}
+    tested = np.zeros(len(log), np.bool_)
+    for part in parts:
+        _run_part(log, part, trainer, entries)
+        tested |= part.test
+    if not tested.any():
+        raise DataError("the split leaves no test row; give more events a user, a larger --test or another --split")
+    trainer.progress("judging", 0, 1)
+    margins = {name: entries[name].margins[tested] for name in names}
+    judged = judge(
+        trainer.family,
+        held_rows(log.take(tested)),
+        margins,
+        entries[REFERENCE].margins[tested],
+        k=k,
+        seed=trainer.settings.seed,
+        resamples=resamples,
+    )
+    trainer.progress("judging", 1, 1)
+    rows = [_describe(name, entries[name], tested, trainer) | judged.methods[name] for name in names]
+    document = {
+        **about,
+        "n_users": len(log.users),
+        "n_events": len(log),
+        "n_test_events": int(tested.sum()),
+        **judged.counts,
+        "select": trainer.settings.select,
+        "methods": rows,
+        "groups": _groups(log, parts[0], entries, judged.users, trainer.settings.branch.groups),
+        "pairs": judged.pairs,
+        "notes": dict(log.notes),
+    }
+    return Comparison(document, {name: entry.trained[-1] for name, entry in entries.items()})
+
+
+def _run_part(log: EventLog, part: Part, trainer: Trainer, entries: Mapping[str, _Entry]) -> None:
+    """Choose, train and score one part."""
+    seen = part.train | part.tune
+    training, test = log.take(seen), log.take(part.test)
+    if not len(training):
+        raise DataError("the split leaves no training row; give more events a user or a smaller --test")
+    stop, choices = trainer.choose(training, part.tune[seen], list(entries))
+    blocks = None
+    for trained in trainer.train(training, stop, choices):
+        if blocks is None:
+            blocks = test.blocks(trained.fitted.features.transform(test)[0])
+        scores = Scorer(trained.fitted).score_blocks([blocks])
+        entry = entries[trained.fitted.method]
+        entry.margins[part.test], entry.personal[part.test] = scores.margin, scores.personal
+        entry.trained.append(trained)
+
+
+def _describe(name: str, entry: _Entry, tested: NDArray[np.bool_], trainer: Trainer) -> dict[str, Any]:
+    """Name, settings and plan of a method; settings of the first fold, and of all where there are several."""
+    folds = entry.trained
+    first = folds[0]
+    term = first.fitted.terms[0]
+    settings = [
+        {**msgspec.to_builtins(fold.choice.settings), "stop": fold.stop, "tried": msgspec.to_builtins(fold.choice.tried)}
+        for fold in folds
+    ]
+    row: dict[str, Any] = {
+        "name": name,
+        "family": trainer.family.name,
+        "schedule": term.recipe.schedule.name,
+        "settings": {**msgspec.to_builtins(trainer.family), **settings[0]},
+        "reasons": term.plan.reasons(),
+        "served_personally": float(entry.personal[tested].mean()),
+        "fit_seconds": round(sum(fold.seconds for fold in folds), 3),
+    }
+    if len(folds) > 1:
+        row["folds"] = settings
+    return row
+
+
+def _groups(
+    log: EventLog, part: Part, entries: Mapping[str, _Entry], metrics: Mapping[str, UserMetrics], groups: int
+) -> list[dict[str, Any]]:
+    """Metrics by abundance group of training events; group 0 holds users without any."""
+    seen = part.train | part.tune
+    events = log.take(seen).counts
+    chosen = entries.get("by-abundance", entries[REFERENCE]).trained[0].fitted.terms[0].path.planned
+    plan = ByAbundance(groups).plan(UserTable(log.users, events), chosen, borders=Borders.of(events))
+    evaluated = next(iter(metrics.values())).rows > 0
+    rows = group_summary(np.where(evaluated, plan.group, -1), events, metrics)
+    leave = {int(group): int(tick) for group, tick in zip(plan.group, plan.ticks, strict=True)}
+    return [{**row, "t_u": leave[row["group"]]} for row in rows]

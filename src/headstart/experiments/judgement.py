@@ -1,0 +1,76 @@
+"""What held-out events say of several scorings of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.evaluation import (
+    HeldOut,
+    UserMetrics,
+    bootstrap,
+    measure_harm,
+    method_summary,
+    pair_summary,
+    per_user,
+    pooled,
+)
+from headstart.models.family import ModelFamily
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Numbers for tables and JSON.
+
+    Attributes
+    ----------
+    methods : for each scoring the keys metrics, pooled, harmed, harm, helped, harmed_significant
+    pairs : every pair of scorings once for each metric
+    users : metrics of each user, by scoring
+    """
+
+    methods: Mapping[str, dict[str, Any]]
+    pairs: list[dict[str, Any]]
+    users: Mapping[str, UserMetrics]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many users have held-out events, and how many count in averages."""
+        first = next(iter(self.users.values()))
+        return {
+            "n_test_users": int((first.rows > 0).sum()),
+            "n_users_in_averages": int(np.isfinite(next(iter(first.counted.values()))).sum()),
+        }
+
+
+def judge(
+    family: ModelFamily,
+    held: HeldOut,
+    margins: Mapping[str, NDArray[np.float32]],
+    reference: NDArray[np.float32],
+    *,
+    k: int | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Judgement:
+    """Judge scorings of the same held-out rows.
+
+    Parameters
+    ----------
+    margins : for each scoring the margins (n,) of the rows of `held`
+    reference : margins (n,) of the global model: harm is measured against it
+    k : last rank of ranking metrics; None: all
+    resamples : of the bootstrap
+    """
+    users = {name: per_user(held, values, k, family.objective) for name, values in margins.items()}
+    found = bootstrap(users, seed=seed, resamples=resamples)
+    base = family.loss(reference, held.label)
+    methods = {}
+    for name, values in margins.items():
+        harm = measure_harm(family.loss(values, held.label), base, held.indptr, seed=seed)
+        methods[name] = method_summary(found.metrics[name], pooled(held, values, users[name]), harm)
+    return Judgement(methods, [pair_summary(pair) for pair in found.pairs], users)

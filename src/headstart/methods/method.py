@@ -1,0 +1,92 @@
+"""The protocol of a method, and the task that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from headstart.data.blocks import Blocks
+from headstart.data.features import FeatureMap
+from headstart.data.log import EventLog
+from headstart.engines import Engine
+from headstart.models.family import ModelFamily
+from headstart.path import GlobalPath
+from headstart.progress import Progress, silent
+from headstart.scoring import Fitted
+from headstart.store import MemoryStore, PersonalStore
+from headstart.training import train_path
+
+
+@dataclass
+class Task:
+    """What methods are trained on. The global path is trained once and shared by all of them.
+
+    Attributes
+    ----------
+    log : training rows only
+    features : fitted on `log`
+    family : of the global model, and of the personal ones
+    ticks : the longest T that a method may ask for
+    stop : T', the tick at which global training ends; None: at T
+    tolerance : see `train_path`
+    new_store : makes an empty store for one term's personal models
+    """
+
+    log: EventLog
+    features: FeatureMap
+    family: ModelFamily
+    ticks: int
+    engine: Engine
+    stop: int | None = None
+    tolerance: float = 0.0
+    seed: int = 0
+    progress: Progress = silent
+    new_store: Callable[[], PersonalStore] = MemoryStore
+    _blocks: dict[str, Blocks] = field(default_factory=dict, repr=False)
+    _path: GlobalPath | None = field(default=None, repr=False)
+
+    def blocks(self, bag: str = "all") -> Blocks:
+        """The training rows as features of `bag`."""
+        if bag not in self._blocks:
+            self._blocks[bag] = self.log.blocks(self.features.transform(self.log, bag)[0])
+        return self._blocks[bag]
+
+    def path(self, ticks: int | None = None) -> GlobalPath:
+        """The path of global training as planned for `ticks` (T where None), ending at T' if that comes first."""
+        wanted = self.ticks if ticks is None else ticks
+        if self._path is None:
+            length = min(self.ticks, self.stop or self.ticks)
+            self._path = train_path(
+                self.family,
+                self.blocks(),
+                length,
+                seed=self.seed,
+                threads=self.engine.width,
+                tolerance=self.tolerance,
+                progress=self.progress,
+            )
+        return self._path.until(min(wanted, self._path.stopped), planned=wanted)
+
+    def end_at(self, stop: int) -> None:
+        """Let global training end at `stop`, as if it had never gone on."""
+        self.stop = stop
+        self._path = self.path().until(stop, self.ticks)
+
+
+class Method(Protocol):
+    """A way to make models for users."""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+
+    @property
+    def source(self) -> str:
+        """Where it was published."""
+
+    def applies(self, family: ModelFamily) -> str | None:
+        """Why the method is not defined for `family`, in words; None: it is."""
+
+    def fit(self, task: Task) -> Fitted:
+        """Train."""

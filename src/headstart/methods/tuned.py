@@ -1,0 +1,136 @@
+"""From a log to a trained method: choose settings on tune rows, then train on all training rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.data.features import FeatureMap
+from headstart.data.log import EventLog
+from headstart.data.roles import FeatureSettings
+from headstart.engines import Engine, Serial
+from headstart.methods.branch import BranchSettings, branch
+from headstart.methods.method import Task
+from headstart.methods.tuning import Choice, Grid, Tuner
+from headstart.models.family import ModelFamily
+from headstart.progress import Progress, silent
+from headstart.scoring import Fitted
+from headstart.store import MemoryStore, PersonalStore
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How methods are trained.
+
+    Attributes
+    ----------
+    branch : settings of each method; ``branch.ticks`` None is chosen on tune rows
+    free_rate : whether the rate is chosen on tune rows
+    select : the metric that choices are made by
+    grid : what is tried
+    tolerance, seed : see `train_path`
+    """
+
+    branch: BranchSettings = BranchSettings()
+    free_rate: bool = True
+    select: str = "auc"
+    grid: Grid = Grid()
+    tolerance: float = 0.0
+    seed: int = 0
+
+    @property
+    def longest(self) -> int:
+        """The longest T that may be chosen."""
+        return self.branch.ticks or max(self.grid.ticks)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained method.
+
+    Attributes
+    ----------
+    fitted : what scores
+    choice : its settings, and those that were tried
+    stop : T', where global training stopped
+    seconds : of global and personal training on all training rows; choosing is not counted
+    """
+
+    fitted: Fitted
+    choice: Choice
+    stop: int
+    seconds: float
+
+    def about(self) -> dict[str, Any]:
+        """Settings and facts of the run as plain values."""
+        return {
+            "settings": msgspec.to_builtins(self.choice.settings),
+            "tried": msgspec.to_builtins(self.choice.tried),
+            "stop": self.stop,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What it takes to train on some log."""
+
+    family: ModelFamily
+    features: FeatureSettings
+    settings: Settings = Settings()
+    engine: Engine = Serial()  # noqa: RUF009 - engines hold no state
+    progress: Progress = silent
+
+    def choose(self, log: EventLog, tune: NDArray[np.bool_], methods: Sequence[str]) -> tuple[int, dict[str, Choice]]:
+        """T' and the settings of each method, from models trained on the rows of `log` that are not in `tune` (n,).
+
+        Without tune rows nothing is free: T is the longest of the grid, training does not stop early.
+        """
+        given, longest = self.settings.branch, self.settings.longest
+        if not tune.any():
+            fixed = replace(given, ticks=longest)
+            return longest, {name: Choice(fixed) for name in methods}
+        tuner = Tuner(self.task(log.take(~tune)), log.take(tune), self.settings.select, self.settings.grid)
+        stop = tuner.stop()
+        tuner.task.end_at(stop)
+        return stop, {name: tuner.choose(name, given, self.settings.free_rate) for name in methods}
+
+    def train(
+        self,
+        log: EventLog,
+        stop: int,
+        choices: Mapping[str, Choice],
+        new_store: Callable[[], PersonalStore] = MemoryStore,
+    ) -> Iterator[Trained]:
+        """Train the methods of `choices` on all of `log`, one after another; the global path is trained once."""
+        task = self.task(log, stop, new_store)
+        begin = time.perf_counter()
+        task.path()
+        shared = time.perf_counter() - begin
+        for name, choice in choices.items():
+            begin = time.perf_counter()
+            fitted = branch(name, choice.settings).fit(task)
+            yield Trained(fitted, choice, stop, shared + time.perf_counter() - begin)
+
+    def task(
+        self, log: EventLog, stop: int | None = None, new_store: Callable[[], PersonalStore] = MemoryStore
+    ) -> Task:
+        """The task of training on all of `log`."""
+        return Task(
+            log=log,
+            features=FeatureMap.fit(log, self.features),
+            family=self.family,
+            ticks=self.settings.longest,
+            engine=self.engine,
+            stop=stop,
+            tolerance=self.settings.tolerance,
+            seed=self.settings.seed,
+            progress=self.progress,
+            new_store=new_store,
+        )

@@ -1,0 +1,132 @@
+"""The protocol of a model family, and the kinds of value that flow through it.
+
+A family is a frozen dataclass of hyper-parameters plus the verbs of `ModelFamily`. Training never writes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.data.blocks import Blocks
+
+State: TypeAlias = Mapping[str, NDArray[Any]]
+"""A global model at one tick: named flat arrays, never written to. What is kept, borrowed and stored."""
+
+Objective: TypeAlias = Literal["logistic", "squared"]
+
+Prep: TypeAlias = Any
+"""What training needs once (a curvature bound, bins); never stored or shipped."""
+
+Run: TypeAlias = Any
+"""Global training in flight: the model and whatever its optimiser remembers."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """One vector of its own length for each user: that of user k is ``values[indptr[k]:indptr[k + 1]]``.
+
+    Attributes
+    ----------
+    values : any number type, (indptr[-1],)
+    indptr : int64 (U + 1,), from 0
+    """
+
+    values: NDArray[Any]
+    indptr: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def take(self, positions: NDArray[np.int64]) -> Ragged:
+        """The vectors at `positions`, in that order."""
+        lengths = np.diff(self.indptr)[positions]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        where = np.arange(indptr[-1]) + np.repeat(self.indptr[positions] - indptr[:-1], lengths)
+        return Ragged(self.values[where], indptr)
+
+
+Personal: TypeAlias = Mapping[str, NDArray[Any] | Ragged]
+"""The personal models of U users: named columns with one entry a user, numbers (U,) or vectors (`Ragged`)."""
+
+
+def take_users(personal: Personal, positions: NDArray[np.int64]) -> Personal:
+    """The models of the users at `positions` (int64), in that order."""
+    return {
+        name: column.take(positions) if isinstance(column, Ragged) else column[positions]
+        for name, column in personal.items()
+    }
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What each of U users is to do after leaving the path.
+
+    Attributes
+    ----------
+    steps : int32 (U,), local steps
+    pull : float32 (U,), strength of the anchor to the start, on the user's summed loss
+    rate : float32 (U,), step size as a share of 1 / (the user's own curvature bound)
+    seed : uint64 (U,), of the user alone: who else is in the shard makes no difference
+    """
+
+    steps: NDArray[np.int32]
+    pull: NDArray[np.float32]
+    rate: NDArray[np.float32]
+    seed: NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `fit_users` returns.
+
+    Attributes
+    ----------
+    personal : models of U users
+    failed : bool (U,), whose numbers ran away
+    """
+
+    personal: Personal
+    failed: NDArray[np.bool_]
+
+
+class ModelFamily(Protocol):
+    """A kind of model that can be trained globally, tick by tick, and continued for each user alone."""
+
+    @property
+    def name(self) -> str:
+        """As in `FAMILIES`."""
+
+    @property
+    def objective(self) -> Objective:
+        """``"logistic"``: labels in {0, 1}, margins that are log-odds; ``"squared"``: margins that are ratings."""
+
+    def prepare(self, data: Blocks, seed: int, threads: int) -> Prep:
+        """Compute once what every tick needs. No number of the model depends on `threads`."""
+
+    def init(self, prep: Prep) -> Run:
+        """The untrained model."""
+
+    def step(self, run: Run, prep: Prep) -> Run:
+        """One tick of global training; may reuse the memory of `run`."""
+
+    def state(self, run: Run) -> State:
+        """The model as it stands, in arrays of its own."""
+
+    def fit_users(self, start: State, shard: Blocks, orders: Orders) -> Trained:
+        """Continue from `start` for every user of the shard, on that user's rows alone."""
+
+    def score(self, start: State, personal: Personal | None, data: Blocks) -> NDArray[np.float32]:
+        """Margins of ``data.rows()``, float32, offsets included; of the global model where `personal` is None."""
+
+    def loss(self, margins: NDArray[np.float32], label: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Loss of each row (n,), unweighted."""
+
+    def weights(
+        self, start: State, personal: Personal | None, names: Sequence[str]
+    ) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """What each model says of each feature, for people to read: names, and values (U, len(names)); U = 1 for the global model."""

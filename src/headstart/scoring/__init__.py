@@ -1,0 +1,7 @@
+"""The one scorer, offline and online."""
+
+from headstart.scoring.files import load_model, save_model
+from headstart.scoring.fitted import Fitted, Recipe, Term
+from headstart.scoring.scorer import Scorer, Scores
+
+__all__ = ["Fitted", "Recipe", "Scorer", "Scores", "Term", "load_model", "save_model"]

@@ -1,0 +1,90 @@
+"""What a fitted method says of its users: their place in the plan, and the weights of their models by feature name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headstart.data.vocab import Vocabulary
+from headstart.errors import SettingsError
+from headstart.models.family import Personal, take_users
+from headstart.schedules import Reason
+from headstart.scoring.fitted import Fitted, Term
+
+
+def explain(fitted: Fitted, user: int | str, most: int = 10) -> dict[str, Any]:
+    """What is known of one user: for each term events, group, t_u, steps, reason, and the `most` weights that moved furthest.
+
+    Raises
+    ------
+    SettingsError
+        where no term knows the user
+    """
+    terms = [found for term in fitted.terms if (found := _explain_term(fitted, term, user, most)) is not None]
+    if not terms:
+        raise SettingsError(f"the model knows no user {user!r}; it would be served the global model")
+    return {"user": str(user), "method": fitted.method, "terms": terms}
+
+
+def weights(fitted: Fitted) -> Iterator[pa.Table]:
+    """Tables with the columns term, user, feature and weight: every weight of every personal model, a shard at a time."""
+    for term in fitted.terms:
+        names = fitted.features.names(term.bag)
+        places = Vocabulary(term.plan.users)
+        for users, personal in term.store.scan():
+            ticks = term.plan.ticks[places.index(users)]
+            for tick in np.unique(ticks):
+                members = np.flatnonzero(ticks == tick)
+                features, values = term.family.weights(
+                    term.path.at(int(tick)), take_users(personal, members), names
+                )
+                yield pa.table(
+                    {
+                        "term": pa.array([term.entity] * values.size).dictionary_encode(),
+                        "user": users.take(pa.array(np.repeat(members, len(features)))),
+                        "feature": pa.DictionaryArray.from_arrays(
+                            pa.array(np.tile(np.arange(len(features), dtype=np.int32), len(members))), pa.array(features)
+                        ),
+                        "weight": values.ravel(),
+                    }
+                )
+
+
+def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dict[str, Any] | None:
+    plan, place = term.plan, term.plan.place(user)
+    if place < 0:
+        return None
+    personal = term.store.get(plan.users[place].as_py()) if plan.personal[place] else None
+    return {
+        "entity": term.entity,
+        "events": int(plan.events[place]),
+        "group": int(plan.group[place]),
+        "t_u": int(plan.ticks[place]),
+        "ticks": term.path.planned,
+        "steps": int(plan.steps[place]),
+        "pull": float(plan.pull[place]),
+        "serve": "global" if personal is None else "personal",
+        "reason": Reason(int(plan.reason[place])).label,
+        "moved": [] if personal is None else _moved(fitted, term, int(plan.ticks[place]), personal, most),
+    }
+
+
+def _moved(fitted: Fitted, term: Term, tick: int, personal: Personal, most: int) -> list[dict[str, Any]]:
+    """The weights that moved furthest from the global model, furthest first."""
+    names = fitted.features.names(term.bag)
+    features, own = term.family.weights(term.path.at(tick), personal, names)
+    _, shared = term.family.weights(term.path.end(), None, names)
+    change = own[0] - shared[0]
+    furthest = np.argsort(-np.abs(change), kind="stable")[:most]
+    return [
+        {
+            "feature": features[place],
+            "global": float(shared[0, place]),
+            "personal": float(own[0, place]),
+            "moved": float(change[place]),
+        }
+        for place in furthest
+    ]

@@ -1,0 +1,193 @@
+"""A fitted method at rest: a folder of JSON and Arrow files, read back without running anything in it.
+
+::
+
+    features.json                    the feature map
+    terms/0/path.arrow               states of the global model
+    terms/0/plan.arrow               one row a user
+    terms/0/personal/*.arrow         personal models, shard by shard, and their index
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headstart.data.features import FeatureMap
+from headstart.data.roles import Roles
+from headstart.errors import HeadstartError, ModelError
+from headstart.models import FAMILIES
+from headstart.path import GlobalPath
+from headstart.schedules import SCHEDULES, Borders, Plan
+from headstart.scoring.fitted import Fitted, Recipe, Term
+from headstart.store import (
+    Draft,
+    MemoryStore,
+    ModelFolder,
+    PersonalStore,
+    ShardStore,
+    forget,
+    read_arrays,
+    read_json,
+    read_table,
+    write_arrays,
+    write_json,
+    write_table,
+)
+
+
+@dataclass
+class ModelDraft:
+    """A model folder in the making; nothing of it is seen before `commit`."""
+
+    draft: Draft
+    _stores: list[ShardStore] = field(default_factory=list)
+
+    def new_store(self) -> PersonalStore:
+        """An empty store inside the draft, for the next term."""
+        self._stores.append(ShardStore(_term(self.draft.folder, len(self._stores)) / "personal"))
+        return self._stores[-1]
+
+    def commit(self, fitted: Fitted, about: Mapping[str, Any]) -> None:
+        """Write everything but the personal models that `new_store` holds already, and let the model appear."""
+        for number, term in enumerate(fitted.terms):
+            if term.store not in self._stores:
+                with self.new_store() as store:
+                    for users, personal in term.store.scan():
+                        store.put(users, personal)
+            write_arrays(_term(self.draft.folder, number) / "path.arrow", term.path.arrays())
+            write_table(_term(self.draft.folder, number) / "plan.arrow", term.plan.table())
+        write_json(self.draft.folder / "features.json", fitted.features.to_json())
+        self.draft.commit(
+            {
+                "method": fitted.method,
+                "roles": msgspec.to_builtins(fitted.roles),
+                "terms": [_describe(term) for term in fitted.terms],
+                "about": dict(about),
+            }
+        )
+
+
+@contextmanager
+def new_model(path: Path, overwrite: bool = False) -> Iterator[ModelDraft]:
+    """A draft of the model at `path`; it is thrown away unless it is committed."""
+    with ModelFolder.draft(path, overwrite=overwrite) as draft:
+        yield ModelDraft(draft)
+
+
+def save_model(fitted: Fitted, path: str | Path, overwrite: bool = False) -> None:
+    """Write a fitted method to the folder `path`.
+
+    Raises
+    ------
+    ModelError
+        where something else stands there, or a model that is not to be overwritten
+    """
+    with new_model(Path(path), overwrite) as draft:
+        draft.commit(fitted, fitted.about)
+
+
+def load_model(path: str | Path, verify: bool = True) -> Fitted:
+    """Open the model in the folder `path`; personal models stay on disk until they are asked for.
+
+    Parameters
+    ----------
+    verify : compare every file with its checksum first
+
+    Raises
+    ------
+    ModelError
+        where there is no model, or it is damaged (which file is said) or of a later version
+    """
+    model = ModelFolder.open(Path(path), verify=verify)
+    fields, folder = model.fields, model.folder
+    try:
+        terms = tuple(_read_term(folder, number, one) for number, one in enumerate(fields["terms"]))
+        roles = msgspec.convert(fields["roles"], Roles)
+        features = FeatureMap.from_json(read_json(folder / "features.json"))
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+        if isinstance(error, HeadstartError):
+            raise
+        raise ModelError(f"{path} is not a model that this version can read: {error}; train it again") from error
+    return Fitted(fields["method"], roles, features, terms, fields["about"])
+
+
+def forget_user(path: str | Path, user: int | str) -> None:
+    """Remove one user from the model in the folder `path`, so that no byte of the user's is left.
+
+    Raises
+    ------
+    ModelError
+        where the model does not know the user
+    """
+    fitted = load_model(path)
+    known = [(n, at) for n, term in enumerate(fitted.terms) if (at := term.plan.place(user)) >= 0]
+    if not known:
+        raise ModelError(f"{path} knows no user {user!r}; nothing was changed")
+    for number, at in known:
+        place = f"terms/{number}"
+        own = fitted.terms[number].plan.users[at].as_py()
+        forget(Path(path), own, tables=(f"{place}/plan.arrow",), stores=(f"{place}/personal",))
+
+
+def change_users(path: str | Path, train: Callable[[int, PersonalStore], Plan]) -> None:
+    """Give users another model in the folder `path`: a new version, which appears whole.
+
+    Parameters
+    ----------
+    train : given the number of a term and its store, puts models there and returns these users' rows of the plan
+    """
+
+    def edit(folder: Path) -> None:
+        for number in range(len(load_model(path, verify=False).terms)):
+            place = folder / "terms" / str(number)
+            fresh = MemoryStore()
+            rows = train(number, fresh)
+            store = ShardStore(place / "personal")
+            store.forget(rows.users)
+            for users, personal in fresh.scan():
+                store.put(users, personal)
+            store.seal()
+            old = Plan.from_table(read_table(place / "plan.arrow"))
+            write_table(place / "plan.arrow", old.without(rows.users).joined(rows).table())
+
+    ModelFolder.rewrite(Path(path), edit)
+
+
+def _term(folder: Path, number: int) -> Path:
+    place = folder / "terms" / str(number)
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _describe(term: Term) -> dict[str, Any]:
+    recipe = term.recipe
+    return {
+        "entity": term.entity,
+        "bag": term.bag,
+        "family": FAMILIES.describe(term.family),
+        "schedule": SCHEDULES.describe(recipe.schedule),
+        "borders": msgspec.to_builtins(recipe.borders),
+        "rate": recipe.rate,
+        "seed": recipe.seed,
+    }
+
+
+def _read_term(folder: Path, number: int, fields: Mapping[str, Any]) -> Term:
+    place = folder / "terms" / str(number)
+    borders = msgspec.convert(fields["borders"], Borders)
+    recipe = Recipe(SCHEDULES.build(fields["schedule"]), borders, fields["rate"], fields["seed"])
+    return Term(
+        entity=fields["entity"],
+        bag=fields["bag"],
+        family=FAMILIES.build(fields["family"]),
+        path=GlobalPath.from_arrays(read_arrays(place / "path.arrow")),
+        plan=Plan.from_table(read_table(place / "plan.arrow")),
+        store=ShardStore(place / "personal"),
+        recipe=recipe,
+    )

@@ -1,0 +1,78 @@
+"""What training leaves behind: a feature map, and terms whose margins add up to a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from headstart.data.features import FeatureMap
+from headstart.data.roles import Roles
+from headstart.models.family import ModelFamily
+from headstart.path import GlobalPath
+from headstart.schedules import Borders, Plan, Schedule
+from headstart.store import PersonalStore
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the personal models of a term were trained, so that a later user's can be too.
+
+    Attributes
+    ----------
+    schedule, borders : place a user in a group by its count of events
+    rate : step size as a share of 1 / (the user's own curvature bound)
+    seed : of the run
+    """
+
+    schedule: Schedule
+    borders: Borders
+    rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """One addend of a score: a global model and the personal models of one kind of entity.
+
+    Attributes
+    ----------
+    entity : the column that names the entity
+    bag : the bag of features that the term reads
+    """
+
+    entity: str
+    bag: str
+    family: ModelFamily
+    path: GlobalPath
+    plan: Plan
+    store: PersonalStore
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained method.
+
+    Attributes
+    ----------
+    method : its name
+    roles : of the log that it was trained on
+    features : the map from columns to features
+    terms : their margins add up
+    about : settings and facts of the run, plain values
+    """
+
+    method: str
+    roles: Roles
+    features: FeatureMap
+    terms: tuple[Term, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def respond(self, margins: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What margins (n,) say in the units of the label: probabilities, or ratings."""
+        return expit(margins) if self.terms[0].family.objective == "logistic" else margins

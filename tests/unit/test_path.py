@@ -1,0 +1,64 @@
+"""Paths: what is kept, and what may be asked for."""
+
+import numpy as np
+import pytest
+
+from headstart.errors import SettingsError
+from headstart.path import GlobalPath, SaveAt
+
+
+def path(ticks=(0, 1, 2, 5), planned=10):
+    states = [
+        {"coef": np.full(3, float(tick), np.float32), "intercept": np.array([tick], np.float32)} for tick in ticks
+    ]
+    return GlobalPath.record(ticks, states, planned)
+
+
+def test_save_at_must_keep_something():
+    with pytest.raises(SettingsError, match="keeps no tick"):
+        SaveAt(every=None)
+    with pytest.raises(SettingsError):
+        SaveAt(every=0)
+
+
+def test_save_at_keeps_first_last_and_named():
+    keep = SaveAt(every=None, ticks=(3,))
+    assert [tick for tick in range(8) if keep.keeps(tick, 7)] == [0, 3, 7]
+    assert [tick for tick in range(8) if SaveAt(every=3).keeps(tick, 7)] == [0, 3, 6, 7]
+
+
+def test_states_by_tick():
+    assert path().at(2)["coef"].tolist() == [2, 2, 2]
+    assert path().at(0)["intercept"].tolist() == [0]
+
+
+def test_after_an_early_stop_every_tick_is_the_last_state():
+    for tick in (5, 6, 10, 99):
+        assert path().at(tick)["coef"][0] == 5
+    assert path().end()["coef"][0] == 5
+
+
+def test_a_tick_that_was_not_kept_is_refused():
+    with pytest.raises(SettingsError, match=r"keeps no state at tick 3; train with SaveAt\(ticks=\(3,\)\)"):
+        path().at(3)
+    with pytest.raises(SettingsError):
+        path().at(-1)
+
+
+def test_states_are_views_and_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        path().at(1)["coef"][0] = 7
+
+
+def test_until_ends_earlier():
+    shorter = path().until(2, planned=4)
+    assert shorter.stopped == 2
+    assert shorter.planned == 4
+    assert shorter.end()["coef"][0] == 2
+
+
+def test_arrays_round_trip():
+    again = GlobalPath.from_arrays(path().arrays())
+    assert again.planned == 10
+    assert np.array_equal(again.ticks, path().ticks)
+    assert np.array_equal(again.states["coef"], path().states["coef"])

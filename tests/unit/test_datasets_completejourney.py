@@ -106,7 +106,7 @@ def twin(transactions, promoted):
     return rows
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_log_agrees_with_a_row_at_a_time(seed):
     transactions, promoted = purchases(seed), promotions(seed)
     found = log(transactions, promoted).to_pylist()
@@ -126,7 +126,7 @@ def features(table, weeks_up_to):
     return {tuple(row[key] for key in KEYS): row for row in rows if row["week"] <= weeks_up_to}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_changed_purchase_reaches_no_feature_of_its_week_or_earlier(seed):
     before, promoted = purchases(seed), promotions(seed)
     week = 4 + seed
@@ -142,7 +142,7 @@ def test_a_changed_purchase_reaches_no_feature_of_its_week_or_earlier(seed):
     assert features(old, 9) != features(new, 9)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_added_and_removed_purchases_reach_no_feature_of_their_week_or_earlier(seed):
     full, promoted = purchases(seed), promotions(seed)
     week, household = 5 + seed, 3

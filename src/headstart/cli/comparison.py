@@ -34,7 +34,7 @@ def methods(document: Mapping[str, Any]) -> Any:
     rows = []
     for row in document["methods"]:
         cells = [_interval(row["metrics"][metric]) for metric in ORDER]
-        rows.append([row["name"], *cells, _percent(row["harmed"]), number(row["fit_seconds"], 1)])
+        rows.append([row["name"], *cells, _percent(row["harmed"]), number(row.get("fit_seconds"), 1)])
     return table("Methods", ["method", *(NAMES[metric] for metric in ORDER), "harmed", "seconds"], rows)
 
 

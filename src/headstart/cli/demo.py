@@ -27,13 +27,16 @@ def command(out: Path, dataset: str, data_dir: Path | None, threads: int | None,
     The data are two thousand households' purchases in a year, turned into lists: which categories does the household buy this week?
     T and the rate are fixed here (100 and 0.25), so that the demo is quick; headstart compare chooses them on tune rows.
     """
+    from headstart.cli.compare import command as compare_command
     from headstart.cli.comparison import show
     from headstart.cli.console import console, progress
     from headstart.cli.inputs import open_source, parts_of, trainer_of, write_json
     from headstart.experiments.compare import compare
     from headstart.scoring.files import new_model
 
-    given = _defaults(dataset=dataset, data_dir=data_dir, model=model, threads=threads, memory=memory, ticks=100, rate=0.25)
+    flags = ["--dataset", dataset, "--model", model, "--ticks", "100", "--rate", "0.25"]
+    options_given = {"data_dir": data_dir, "threads": threads, "memory": memory}
+    given = compare_command.make_context("compare", flags).params | options_given
     screen = console()
     os.makedirs(out, exist_ok=True)
     with progress() as report:
@@ -60,11 +63,3 @@ def command(out: Path, dataset: str, data_dir: Path | None, threads: int | None,
 def _counts(log: Any) -> str:
     days = f", {len(set(log.list.tolist())):,} lists" if len(log.list) else ""
     return f"{len(log):,} events of {len(log.users):,} users{days}; {100 * float(log.label.mean()):.1f} % of them positive\n"
-
-
-def _defaults(**given: Any) -> dict[str, Any]:
-    """The options of ``headstart compare`` at their defaults, with those `given`."""
-    from headstart.cli.compare import command as compare
-
-    context = click.Context(compare)
-    return {option.name: option.get_default(context) for option in compare.params if option.name} | given

@@ -158,7 +158,7 @@ def _units(log: EventLog, seed: int) -> _Units:
 def _share(counts: NDArray[np.int64], share: float, least: int) -> NDArray[np.int64]:
     """`share` of each count, rounded half up, at least `least` unless the share is 0, and never all of it."""
     wanted = np.maximum(np.floor(counts * share + 0.5), least if share > 0 else 0)
-    return np.minimum(wanted, np.maximum(counts - 1, 0)).astype(ROW)
+    return np.asarray(np.minimum(wanted, np.maximum(counts - 1, 0)), ROW)
 
 
 def _from_the_end(

@@ -26,6 +26,9 @@ TILE = 128
 # Multiplications with X~'WX~ that estimate its largest eigenvalue for one user.
 POWER_STEPS = 8
 
+# Whether `add_products` multiplies or differentiates. Python's own True would be compiled as a case apart.
+CURVED, SLOPED = np.True_, np.False_
+
 ZERO, HALF, REACH = REAL(0.0), REAL(0.5), REAL(18.0)
 A1, A3, A5 = REAL(2.48287947061529e-01), REAL(8.51377133304701e-03), REAL(6.08574864600143e-05)
 A7, A9 = REAL(1.15627324459942e-07), REAL(4.37031012579801e-11)
@@ -125,7 +128,7 @@ def combine(features, rows, factor, out):
 def add_products(features, rows, label, weight, offset, theta, curved, margin, part, total):
     """total += gradient of the summed log loss at theta, or X~'WX~ theta if `curved`.
 
-    `label` and `offset` are not read if `curved`. Scratch, float32: `margin` (TILE,), `part` (d + 1,). `total`: float64.
+    `curved` reads neither label nor offset. Scratch: float32 `margin` (TILE,), `part` (d + 1,); `total` is float64.
     """
     for low in range(0, rows.size, TILE):
         high = min(low + TILE, rows.size)
@@ -204,7 +207,7 @@ def eigenvalue(features, rows, weight, theta, margin, part, total):
     for _ in range(POWER_STEPS):
         aim(total, theta)
         fill(total, 0.0)
-        add_products(features, rows, weight, weight, weight, theta, True, margin, part, total)
+        add_products(features, rows, weight, weight, weight, theta, CURVED, margin, part, total)
     return min(max(aim(total, theta), largest), trace)
 
 
@@ -246,7 +249,7 @@ def fit_users(features, rows, indptr, label, weight, offset, start, l2, steps, p
         copy(start, theta)
         for _ in range(steps[k]):
             fill(total, 0.0)
-            add_products(features, x, y, w, base, theta, False, margin, part, total)
+            add_products(features, x, y, w, base, theta, SLOPED, margin, part, total)
             descend(theta, start, total, size, REAL(l2), pull[k])
         failed[k] = not (np.isfinite(bound) and finite(theta))
         if not failed[k]:

@@ -1,6 +1,6 @@
 """Logistic regression on CSR rows: the verbs of `headstart.kernels.logistic`, at the cost of the stored values.
 
-A matrix is its three arrays: values float32, columns int32 or int64, pointers int32 or int64 (n + 1,).
+A matrix is its three arrays: values float32, columns int32, pointers int64 (n + 1,).
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import numpy as np
 
 from headstart.kernels.dtypes import COLUMN, REAL, ROW, SUM
 from headstart.kernels.logistic import (
+    CURVED,
     POWER_STEPS,
+    SLOPED,
     ZERO,
     aim,
     descend,
@@ -128,7 +130,7 @@ def eigenvalue(values, columns, pointers, rows, weight, active, width, theta, to
     for _ in range(POWER_STEPS):
         aim(total, theta)
         fill(total, 0.0)
-        add_products(values, columns, pointers, rows, weight, weight, weight, theta, True, total)
+        add_products(values, columns, pointers, rows, weight, weight, weight, theta, CURVED, total)
     return min(max(aim(total, theta), largest), trace)
 
 
@@ -176,7 +178,7 @@ def fit_users(
             theta[j] = begin[j]
         for _ in range(steps[k]):
             fill(total, 0.0)
-            add_products(own_values, own_columns, own_pointers, x, y, w, base, theta, False, total)
+            add_products(own_values, own_columns, own_pointers, x, y, w, base, theta, SLOPED, total)
             descend(theta, begin, total, size, REAL(l2), pull[k])
             kept -= size * (l2 * kept + pull[k] * (kept - 1.0))
         failed[k] = not (np.isfinite(bound) and np.isfinite(kept) and finite(theta))

@@ -84,7 +84,7 @@ class Prep:
 
     def products(self, theta: NDArray[np.float64], curved: bool) -> NDArray[np.float64]:
         """Gradient of the summed log loss at `theta`, or X~'WX~ theta; float64 (d + 1,)."""
-        s, at = self.sample, _frozen(theta.astype(REAL))
+        s, at = self.sample, theta.astype(REAL)
 
         def work(cut: slice, out: NDArray[np.float64]) -> None:
             aligned = (s.rows[cut], s.label[cut], s.weight[cut], s.offset[cut])
@@ -152,8 +152,8 @@ class LogisticRegression:
     ----------
     l2 : strength, for everybody's model and for each user's
     momentum : Nesterov momentum in global training
-    threads : for global training and for scores; results do not depend on it, so it is no part of equality or of a
-        stored model's settings (its field has ``compare=False``)
+    threads : for scores, and for global training where `prepare` is not given more; results do not depend on it, so it
+        is no part of equality or of a stored model's settings (its field has ``compare=False``)
     """
 
     l2: float = 1.0
@@ -317,7 +317,8 @@ def _frozen(values: NDArray[Any]) -> NDArray[Any]:
 
 def _arrays(features: Matrix) -> tuple[NDArray[Any], ...]:
     if isinstance(features, csr_array):
-        return _frozen(features.data), _frozen(features.indices), _frozen(features.indptr)
+        columns, pointers = features.indices.astype(COLUMN, copy=False), features.indptr.astype(ROW, copy=False)
+        return _frozen(features.data), _frozen(columns), _frozen(pointers)
     return (_frozen(features),)
 
 

@@ -150,7 +150,7 @@ def _copy(
     start = column.indptr[row]
     width = int(lengths[0])
     if width and (lengths == width).all() and (start == row * width).all() and (indptr[at] == at * width).all():
-        _rows(values, width)[at] = _rows(column.values, width)[row]  # dense models: whole rows, five times as fast
+        _rows(values, width)[at] = _rows(column.values, width)[row]  # dense models: whole rows, no index a number
         return
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     values[np.repeat(indptr[at], lengths) + within] = column.values[np.repeat(start, lengths) + within]

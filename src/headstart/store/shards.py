@@ -271,8 +271,8 @@ class ShardStore(_Store):
 
     def _open(self) -> _Sealed:
         index, names = Index.read(self.folder / INDEX)
-        self._names = names
-        return _Sealed(index, len(names), cache(lambda number: Shard.read(self.folder / names[number])))
+        self._names, folder = names, self.folder
+        return _Sealed(index, len(names), cache(lambda number: Shard.read(folder / names[number])))
 
     def _fresh(self) -> Iterator[str]:
         """Names that no shard of the folder has had."""

@@ -1,0 +1,66 @@
+"""Ids and their positions and hashes."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headstart.data.vocab import Vocabulary, keys
+from headstart.errors import DataError
+
+TEXTS = ["é", "z", "𐀀", "\uffff", "a", "", "ab", "日本"]
+
+
+def test_text_is_in_the_order_of_its_bytes():
+    vocabulary = Vocabulary.of(pa.array([*TEXTS, None, "a"]))
+    assert vocabulary.ids.to_pylist() == sorted(TEXTS, key=str.encode)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.uint64(), pa.string(), pa.large_string(), pa.string_view()])
+def test_index_finds_every_id_in_every_type(kind):
+    values = pa.array([3, 1, 3, 7]).cast(pa.string() if "string" in str(kind) else kind).cast(kind)
+    vocabulary = Vocabulary.of(values)
+    for asked in (
+        pa.array([1, 2, 3, None], pa.int16()),
+        pa.array([1, 2, 3, None], pa.uint64()),
+        pa.array(list("123") + [None]),
+    ):
+        for form in (asked, pa.chunked_array([asked.slice(0, 1), asked.slice(1)]), asked.dictionary_encode()):
+            assert vocabulary.index(form).tolist() == [0, -1, 1, -1]
+    assert [vocabulary.index_one(value) for value in (1, 7, 2, "3", "03", None)] == [0, 2, -1, 1, -1, -1]
+
+
+def test_signed_and_unsigned_numbers_do_not_wrap():
+    signed, unsigned = Vocabulary(pa.array([-1, 5])), Vocabulary(pa.array([5, 2**64 - 1], pa.uint64()))
+    assert signed.index(pa.array([2**64 - 1, 5], pa.uint64())).tolist() == [-1, 1]
+    assert unsigned.index(pa.array([-1, 5])).tolist() == [-1, 0]
+    assert (unsigned.index_one(2**64 - 1), unsigned.index_one(-1), signed.index_one(2**70)) == (1, -1, -1)
+
+
+def test_few_ids_among_many_are_found_too():
+    many = Vocabulary.of(pa.array([f"user {k}" for k in range(1000)]))
+    assert many.index(pa.array(["user 7", None, "nobody"])).tolist() == [many.index_one("user 7"), -1, -1]
+
+
+def test_nothing_is_found_in_nothing():
+    assert Vocabulary(pa.array([], pa.string())).index(pa.array(["a"])).tolist() == [-1]
+    assert Vocabulary(pa.array([1])).index(pa.array([], pa.int64())).tolist() == []
+
+
+def test_keys_never_change():
+    # Stored seeds and folds rest on these numbers.
+    assert keys(pa.array([0, 1, -1])).tolist() == [0xE220A8397B1DCDAF, 0x910A2DEC89025CC1, 0xE4D971771B652C20]
+    assert keys(pa.array(["", "a"])).tolist() == [14087677454934409008, 6266376793420346980]
+
+
+def test_keys_are_of_the_value_not_of_its_column():
+    numbers, texts = pa.array([1, 2**31 - 1]), pa.array(TEXTS)
+    for kind in (pa.int32(), pa.uint32(), pa.uint64()):
+        np.testing.assert_array_equal(keys(numbers), keys(numbers.cast(kind)))
+    for form in (texts.cast(pa.large_string()), texts.dictionary_encode(), pa.chunked_array([texts[:3], texts[3:]])):
+        np.testing.assert_array_equal(keys(texts), keys(form))
+    assert len(set(keys(texts).tolist())) == len(TEXTS)
+
+
+def test_other_types_are_no_ids():
+    with pytest.raises(DataError, match="whole numbers or text; found double"):
+        keys(pa.array([1.5]))

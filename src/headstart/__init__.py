@@ -37,7 +37,7 @@ _EXPORTS = {
     "train_path": "headstart.training",
 }
 
-__all__ = ["__version__", *sorted(_EXPORTS)]  # noqa: PLE0604 - a lazy module names its exports in one table
+__all__ = ["__version__", *sorted(_EXPORTS)]
 
 if TYPE_CHECKING:
     from headstart.data.blocks import Blocks as Blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -90,6 +90,10 @@ class GlobalPath:
         size = int(np.searchsorted(self.ticks, tick, side="right"))
         cut = {name: array[:size] for name, array in self.states.items()}
         return GlobalPath(self.ticks[:size], MappingProxyType(cut), planned)
+
+    def __reduce__(self) -> tuple[Callable[[State], GlobalPath], tuple[State]]:
+        """Pickled as its arrays: read-only mappings cannot be pickled."""
+        return GlobalPath.from_arrays, (self.arrays(),)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as named arrays, for the store."""

@@ -1,4 +1,4 @@
-"""Names of implementations, each loaded from its import path when first asked for; other packages add theirs by entry points."""
+"""Names of implementations, loaded from their import paths when asked for; other packages add theirs by entry points."""
 
 from __future__ import annotations
 

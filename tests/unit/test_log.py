@@ -40,7 +40,7 @@ def same(a, b):
     assert a.users.to_pylist() == b.users.to_pylist()
     for name in ("start", "stop", "label", "weight", "offset", "time", "list", "row"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
-    assert {k: v for k, v in a.columns.to_pydict().items()} == b.columns.to_pydict()
+    assert a.columns.to_pydict() == b.columns.to_pydict()
 
 
 def write(table, folder, name):

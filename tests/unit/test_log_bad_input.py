@@ -145,7 +145,7 @@ def test_settings_of_reading():
 def test_too_little_memory_says_so():
     n = 2_000_000
     table = pa.table({"user": np.arange(n) % 977, "y": np.arange(n) % 2, "x": np.arange(n)})
-    with pytest.raises(DataError, match="memory limit 2MB is too small.*--memory"):
+    with pytest.raises(DataError, match=r"memory limit 2MB is too small.*--memory"):
         read(table, ROLES, memory="2MB")
 
 

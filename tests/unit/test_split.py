@@ -25,14 +25,14 @@ def codes(log, how, **settings):
 
 
 def test_user_time_takes_the_end_of_each_user():
-    assert codes(log_of([5, 1, 2, 3]), "user-time") == [[0, 0, 0, 1, 2] + [0] + [0, 2] + [0, 0, 2]]
+    assert codes(log_of([5, 1, 2, 3]), "user-time") == [[0, 0, 0, 1, 2, 0, 0, 2, 0, 0, 2]]
     assert codes(log_of([10]), "user-time", test=0.3, tune=0.5) == [[0] * 3 + [1] * 4 + [2] * 3]
     assert codes(log_of([4]), "user-time", test=0, tune=0) == [[0] * 4]
 
 
 def test_last_k_takes_as_many_from_each_user():
-    assert codes(log_of([5, 1, 2, 3]), "last-k") == [[0, 0, 0, 1, 2] + [0] + [0, 2] + [0, 1, 2]]
-    assert codes(log_of([5, 2]), "last-k", last=2, tune=0) == [[0, 0, 0, 2, 2] + [0, 2]]
+    assert codes(log_of([5, 1, 2, 3]), "last-k") == [[0, 0, 0, 1, 2, 0, 0, 2, 0, 1, 2]]
+    assert codes(log_of([5, 2]), "last-k", last=2, tune=0) == [[0, 0, 0, 2, 2, 0, 2]]
 
 
 def test_time_cuts_at_one_moment():

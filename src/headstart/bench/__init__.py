@@ -1,0 +1,1 @@
+"""How fast, beside a peer measured in the same run."""

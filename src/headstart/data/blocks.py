@@ -69,4 +69,5 @@ class Blocks:
         """Row numbers of all entities in turn, int64 (sum of counts,)."""
         counts = self.counts
         first = np.cumsum(counts) - counts
-        return np.arange(counts.sum(), dtype=ROW) + np.repeat(self.start - first, counts)
+        rows: NDArray[np.int64] = np.arange(counts.sum(), dtype=ROW) + np.repeat(self.start - first, counts)
+        return rows

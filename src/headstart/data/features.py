@@ -204,7 +204,7 @@ def _check_bags(log: EventLog, settings: FeatureSettings) -> dict[str, tuple[str
 def _is_sparse(encoders: Sequence[Encoder], filled: Mapping[str, float]) -> bool:
     """Whether CSR, 8 bytes a non-zero and a row, is smaller than 4 bytes a cell."""
     width = sum(len(encoder.names) for encoder in encoders)
-    return 8 * sum(filled[encoder.column] for encoder in encoders) + 8 < 4 * width
+    return bool(8 * sum(filled[encoder.column] for encoder in encoders) + 8 < 4 * width)
 
 
 def _revive(entry: dict[str, Any]) -> Encoder:

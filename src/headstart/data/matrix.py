@@ -93,7 +93,9 @@ class MatrixMap:
         """What `to_json` gave; anything else is a `ModelError`."""
         if fields.get("format") != MATRIX_FORMAT or fields.get("version") != _VERSION:
             found = f"{fields.get('format')!r} version {fields.get('version')!r}"
-            raise ModelError(f"the matrix map is {found}, not {MATRIX_FORMAT!r} version {_VERSION}; train the model again")
+            raise ModelError(
+                f"the matrix map is {found}, not {MATRIX_FORMAT!r} version {_VERSION}; train the model again"
+            )
         try:
             columns = tuple(map(str, fields["columns"]))
             mean, scale = (np.array(fields[name], np.float64) for name in ("mean", "scale"))

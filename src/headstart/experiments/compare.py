@@ -14,10 +14,10 @@ from headstart.data.log import EventLog
 from headstart.data.split import Part
 from headstart.errors import DataError
 from headstart.evaluation import UserMetrics, group_summary
-from headstart.experiments.judgement import judge
 from headstart.kernels.dtypes import REAL
 from headstart.methods import METHODS, check
-from headstart.methods.tuned import Trained, Trainer
+from headstart.methods.judgement import judge
+from headstart.methods.tuned import TrainedMethod, Trainer
 from headstart.methods.tuning import held_rows
 from headstart.schedules import Borders, ByAbundance, UserTable
 from headstart.scoring import Scorer
@@ -31,7 +31,7 @@ class _Entry:
 
     margins: NDArray[np.float32]
     personal: NDArray[np.bool_]
-    trained: list[Trained] = field(default_factory=list)
+    trained: list[TrainedMethod] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Comparison:
     """The result: `document` is what ``--json`` writes, `models` are the methods as trained in the last fold."""
 
     document: Mapping[str, Any]
-    models: Mapping[str, Trained]
+    models: Mapping[str, TrainedMethod]
 
 
 def compare(
@@ -54,8 +54,8 @@ def compare(
 ) -> Comparison:
     """Train every method on the training rows of each part and judge all of them on the same test rows.
 
-    Settings are chosen on tune rows with models that never saw them; the models that are judged are trained on training and tune
-    rows. With several parts (folds) a row is judged by the model of the part whose test rows it is in.
+    Settings are chosen on tune rows with models that never saw them; the models that are judged are trained on training
+    and tune rows. With several parts (folds) a row is judged by the model of the part whose test rows it is in.
 
     Parameters
     ----------
@@ -124,7 +124,11 @@ def _describe(name: str, entry: _Entry, tested: NDArray[np.bool_], trainer: Trai
     first = folds[0]
     term = first.fitted.terms[0]
     settings = [
-        {**msgspec.to_builtins(fold.choice.settings), "stop": fold.stop, "tried": msgspec.to_builtins(fold.choice.tried)}
+        {
+            **msgspec.to_builtins(fold.choice.settings),
+            "stop": fold.stop,
+            "tried": msgspec.to_builtins(fold.choice.tried),
+        }
         for fold in folds
     ]
     row: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# Features, labels, weights and stored coefficients: half the memory traffic of float64, and kernels are bound by memory.
+# Features, labels, weights, stored coefficients: half the memory traffic of float64, and kernels are bound by memory.
 REAL = np.float32
 # Sums over many rows: float32 loses the last events of a long log.
 SUM = np.float64

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from headstart.data.blocks import Blocks
+from headstart.engines import Engine
 from headstart.errors import SettingsError
 from headstart.methods.method import Task
 from headstart.models.family import ModelFamily
+from headstart.path import GlobalPath
+from headstart.progress import Progress, silent
 from headstart.schedules import SCHEDULES, AsPrinted, Borders, ByAbundance, Fixed, Last, Schedule, UserTable
 from headstart.scoring import Fitted, Recipe, Term
+from headstart.store import PersonalStore
 from headstart.training import personalise
 
 PAPER = "Ning et al., RecSys 2017, doi 10.1145/3109859.3109909"
@@ -39,26 +44,49 @@ class Branch:
 
     def fit(self, task: Task) -> Fitted:
         """Plan, and train personal models from the task's path."""
-        path = task.path(self.ticks)
         blocks = task.blocks()
-        borders = Borders.of(blocks.counts)
-        plan = self.schedule.plan(UserTable(blocks.users, blocks.counts), path.planned, borders=borders)
-        store = task.new_store()
-        plan = personalise(
+        term = leave(
             task.family,
-            path,
-            plan,
+            task.path(self.ticks),
+            self.schedule,
+            UserTable(blocks.users, blocks.counts),
             blocks,
+            entity=task.log.roles.user,
             engine=task.engine,
-            store=store,
+            store=task.new_store(),
             rate=self.rate,
             seed=task.seed,
             progress=task.progress,
         )
-        store.seal()
-        recipe = Recipe(self.schedule, borders, self.rate, task.seed)
-        term = Term(task.log.roles.user, "all", task.family, path, plan, store, recipe)
         return Fitted(self.name, task.log.roles, task.features, (term,))
+
+
+def leave(
+    family: ModelFamily,
+    path: GlobalPath,
+    schedule: Schedule,
+    users: UserTable,
+    blocks: Blocks,
+    *,
+    entity: str,
+    engine: Engine,
+    store: PersonalStore,
+    rate: float,
+    seed: int,
+    progress: Progress = silent,
+) -> Term:
+    """Plan for the users of `blocks`, train their personal models from `path`, put them into `store` and seal it.
+
+    Parameters
+    ----------
+    users : the users of `blocks`, with the counts of events that the schedule goes by
+    entity : name of the column that holds them
+    """
+    borders = Borders.of(users.events)
+    plan = schedule.plan(users, path.planned, borders=borders)
+    plan = personalise(family, path, plan, blocks, engine=engine, store=store, rate=rate, seed=seed, progress=progress)
+    store.seal()
+    return Term(entity, "all", family, path, plan, store, Recipe(schedule, borders, rate, seed))
 
 
 @dataclass(frozen=True)

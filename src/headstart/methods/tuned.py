@@ -51,7 +51,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedMethod:
     """A trained method.
 
     Attributes
@@ -84,7 +84,7 @@ class Trainer:
     family: ModelFamily
     features: FeatureSettings
     settings: Settings = Settings()
-    engine: Engine = Serial()  # noqa: RUF009 - engines hold no state
+    engine: Engine = Serial()
     progress: Progress = silent
 
     def choose(self, log: EventLog, tune: NDArray[np.bool_], methods: Sequence[str]) -> tuple[int, dict[str, Choice]]:
@@ -107,7 +107,7 @@ class Trainer:
         stop: int,
         choices: Mapping[str, Choice],
         new_store: Callable[[], PersonalStore] = MemoryStore,
-    ) -> Iterator[Trained]:
+    ) -> Iterator[TrainedMethod]:
         """Train the methods of `choices` on all of `log`, one after another; the global path is trained once."""
         task = self.task(log, stop, new_store)
         begin = time.perf_counter()
@@ -116,7 +116,7 @@ class Trainer:
         for name, choice in choices.items():
             begin = time.perf_counter()
             fitted = branch(name, choice.settings).fit(task)
-            yield Trained(fitted, choice, stop, shared + time.perf_counter() - begin)
+            yield TrainedMethod(fitted, choice, stop, shared + time.perf_counter() - begin)
 
     def task(
         self, log: EventLog, stop: int | None = None, new_store: Callable[[], PersonalStore] = MemoryStore

@@ -33,7 +33,7 @@ class Grid:
     """
 
     ticks: tuple[int, ...] = (50, 100, 200)
-    rate: tuple[float, ...] = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+    rate: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -126,4 +126,3 @@ def ladder(last: int) -> list[int]:
     while ticks[-1] < last:
         ticks.append(min(last, max(ticks[-1] + 1, round(ticks[-1] * 1.2))))
     return ticks
-

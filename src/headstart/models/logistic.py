@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 from types import ModuleType
@@ -152,13 +152,10 @@ class LogisticRegression:
     ----------
     l2 : strength, for everybody's model and for each user's
     momentum : Nesterov momentum in global training
-    threads : for scores, and for global training where `prepare` is not given more; results do not depend on it, so it
-        is no part of equality or of a stored model's settings (its field has ``compare=False``)
     """
 
     l2: float = 1.0
     momentum: bool = True
-    threads: int = field(default=1, compare=False, repr=False)
 
     name = "logistic"
     objective = "logistic"
@@ -166,8 +163,6 @@ class LogisticRegression:
     def __post_init__(self) -> None:
         if not (isfinite(self.l2) and self.l2 >= 0):
             raise SettingsError(f"l2 is {self.l2}; give a number that is 0 or more")
-        if self.threads < 1:
-            raise SettingsError(f"threads is {self.threads}; give 1 or more")
 
     def prepare(self, data: Blocks, seed: int, threads: int = 1) -> Prep:
         """Align the rows and bound the curvature; `seed` is not used, nothing here is random."""
@@ -175,7 +170,6 @@ class LogisticRegression:
         sample = Sample.of(data)
         # A chunk's sum has d + 1 entries, so a chunk of sparse rows should hold several times as many values.
         chunk = max(CHUNK, int(8 * data.width / max(sample.stored, 1.0)))
-        threads = max(threads, self.threads)
         unbounded = Prep(sample, chunk, threads, 0.0)
         return Prep(sample, chunk, threads, 0.25 * _eigenvalue(unbounded) + self.l2)
 
@@ -224,25 +218,12 @@ class LogisticRegression:
         """Margins of ``data.rows()``; entry k of `personal` belongs to entity k of `data`."""
         _check_width(start, data)
         s = Sample.of(data)
-        n, coef = len(s.rows), _frozen(start["coef"])
-        out, threads = np.empty(n, REAL), s.worth(self.threads)
-        if personal is None:  # everybody's model: as many "users" as threads share the rows
-            indptr = np.linspace(0, n, threads + 1).astype(ROW)
-            terms = _same_for_all(start, threads)
-        else:
-            indptr, terms = _pointers(data), _terms(personal, s.width)
-        intercept, scale, change, change_ptr, active, active_ptr = (_frozen(term) for term in terms)
-        cuts = np.searchsorted(indptr, np.linspace(0, n, threads + 1).astype(ROW))
-        cuts[0], cuts[-1] = 0, len(indptr) - 1
-
-        def work(a: int, b: int) -> None:
-            users, ends = slice(a, b), slice(a, b + 1)
-            s.kernels.score_users(
-                *s.matrix, s.rows, _frozen(indptr[ends]), s.offset, coef, intercept[users], scale[users],
-                change, change_ptr[ends], active, active_ptr[ends], out,
-            )  # fmt: skip
-
-        _spread(work, pairwise(cuts), threads)
+        out, coef = np.empty(len(s.rows), REAL), _frozen(start["coef"])
+        # Everybody's model is that of one "user" who has all rows and adds nothing.
+        indptr = np.array([0, len(s.rows)], ROW) if personal is None else _pointers(data)
+        terms = _everybody(start) if personal is None else _terms(personal, s.width)
+        intercept, scale, *added = (_frozen(term) for term in terms)
+        s.kernels.score_users(*s.matrix, s.rows, _frozen(indptr), s.offset, coef, intercept, scale, *added, out)
         return out
 
     def loss(self, margins: NDArray[np.float32], label: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -343,9 +324,9 @@ def _terms(personal: Personal, width: int) -> tuple[NDArray[Any], ...]:
     return intercept, scale, coef.values, coef.indptr, columns.values, columns.indptr
 
 
-def _same_for_all(start: State, users: int) -> tuple[NDArray[Any], ...]:
-    none, nowhere = np.empty(0, REAL), np.zeros(users + 1, ROW)
-    return np.repeat(start["intercept"], users), np.ones(users, REAL), none, nowhere, np.empty(0, COLUMN), nowhere
+def _everybody(start: State) -> tuple[NDArray[Any], ...]:
+    nowhere = np.zeros(2, ROW)
+    return start["intercept"], np.ones(1, REAL), np.empty(0, REAL), nowhere, np.empty(0, COLUMN), nowhere
 
 
 def _check_width(start: State, data: Blocks) -> None:

@@ -1,4 +1,4 @@
-"""Who leaves the path where: rules that map users to t_u. They see a table of users and held-out losses, never events."""
+"""Who leaves the path where: rules from users and their counts to t_u. They never see events."""
 
 from headstart.schedules.abundance import AsPrinted, ByAbundance
 from headstart.schedules.catalogue import SCHEDULES

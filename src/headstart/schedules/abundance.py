@@ -84,9 +84,9 @@ class ByAbundance:
 class AsPrinted:
     """Algorithm 3.1 to the letter, which does the opposite of what the paper says that it does.
 
-    t_u starts at 0; the first i in 1..C whose slice [d_min + i s, d_min + (i + 1) s] holds d_u gives t_u = T i // C. So the lowest
-    slice borrows nothing, a user on a border takes the lower i (never below 1), and the user with most data borrows T (C - 1) // C.
-    The group shown is i + 1, of which group 1 matched no slice.
+    t_u starts at 0; the first i in 1..C whose slice [d_min + i s, d_min + (i + 1) s] holds d_u gives t_u = T i // C. So
+    the lowest slice borrows nothing, a user on a border takes the lower i (never below 1), and the user with most data
+    borrows T (C - 1) // C. The group shown is i + 1; group 1 matched no slice.
 
     Parameters
     ----------

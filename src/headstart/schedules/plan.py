@@ -54,7 +54,7 @@ class Plan:
     @property
     def personal(self) -> NDArray[np.bool_]:
         """Who is served a personal model, (U,)."""
-        return self.reason == Reason.PERSONAL
+        return np.equal(self.reason, Reason.PERSONAL)
 
     def because(self, who: NDArray[np.bool_], reason: Reason) -> Plan:
         """The plan with `reason` for the users of the mask `who` (U,)."""

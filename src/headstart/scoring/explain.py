@@ -16,7 +16,7 @@ from headstart.scoring.fitted import Fitted, Term
 
 
 def explain(fitted: Fitted, user: int | str, most: int = 10) -> dict[str, Any]:
-    """What is known of one user: for each term events, group, t_u, steps, reason, and the `most` weights that moved furthest.
+    """What is known of one user: in each term events, group, t_u, steps, reason, and the `most` weights that moved most.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def explain(fitted: Fitted, user: int | str, most: int = 10) -> dict[str, Any]:
 
 
 def weights(fitted: Fitted) -> Iterator[pa.Table]:
-    """Tables with the columns term, user, feature and weight: every weight of every personal model, a shard at a time."""
+    """Every weight of every personal model, a shard at a time: tables with the columns term, user, feature and weight."""
     for term in fitted.terms:
         names = fitted.features.names(term.bag)
         places = Vocabulary(term.plan.users)
@@ -38,15 +38,14 @@ def weights(fitted: Fitted) -> Iterator[pa.Table]:
             ticks = term.plan.ticks[places.index(users)]
             for tick in np.unique(ticks):
                 members = np.flatnonzero(ticks == tick)
-                features, values = term.family.weights(
-                    term.path.at(int(tick)), take_users(personal, members), names
-                )
+                features, values = term.family.weights(term.path.at(int(tick)), take_users(personal, members), names)
                 yield pa.table(
                     {
                         "term": pa.array([term.entity] * values.size).dictionary_encode(),
                         "user": users.take(pa.array(np.repeat(members, len(features)))),
                         "feature": pa.DictionaryArray.from_arrays(
-                            pa.array(np.tile(np.arange(len(features), dtype=np.int32), len(members))), pa.array(features)
+                            pa.array(np.tile(np.arange(len(features), dtype=np.int32), len(members))),
+                            pa.array(features),
                         ),
                         "weight": values.ravel(),
                     }

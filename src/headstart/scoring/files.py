@@ -19,12 +19,13 @@ from typing import Any
 import msgspec
 
 from headstart.data.features import FeatureMap
+from headstart.data.matrix import MATRIX_FORMAT, MatrixMap
 from headstart.data.roles import Roles
 from headstart.errors import HeadstartError, ModelError
 from headstart.models import FAMILIES
 from headstart.path import GlobalPath
 from headstart.schedules import SCHEDULES, Borders, Plan
-from headstart.scoring.fitted import Fitted, Recipe, Term
+from headstart.scoring.fitted import Features, Fitted, Recipe, Term
 from headstart.store import (
     Draft,
     MemoryStore,
@@ -109,7 +110,7 @@ def load_model(path: str | Path, verify: bool = True) -> Fitted:
     try:
         terms = tuple(_read_term(folder, number, one) for number, one in enumerate(fields["terms"]))
         roles = msgspec.convert(fields["roles"], Roles)
-        features = FeatureMap.from_json(read_json(folder / "features.json"))
+        features = _read_features(folder / "features.json")
     except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
         if isinstance(error, HeadstartError):
             raise
@@ -163,6 +164,12 @@ def _term(folder: Path, number: int) -> Path:
     place = folder / "terms" / str(number)
     place.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def _read_features(file: Path) -> Features:
+    fields = read_json(file)
+    kind = MatrixMap if fields.get("format") == MATRIX_FORMAT else FeatureMap
+    return kind.from_json(fields)
 
 
 def _describe(term: Term) -> dict[str, Any]:

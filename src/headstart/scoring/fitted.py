@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from headstart.data.features import FeatureMap
+from headstart.data.matrix import MatrixMap
 from headstart.data.roles import Roles
 from headstart.models.family import ModelFamily
 from headstart.path import GlobalPath
 from headstart.schedules import Borders, Plan, Schedule
 from headstart.store import PersonalStore
+
+Features: TypeAlias = FeatureMap | MatrixMap
+"""A map to features: of the columns of a log, or of the columns of a matrix of numbers."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,14 @@ class Fitted:
     ----------
     method : its name
     roles : of the log that it was trained on
-    features : the map from columns to features
+    features : the map to features
     terms : their margins add up
     about : settings and facts of the run, plain values
     """
 
     method: str
     roles: Roles
-    features: FeatureMap
+    features: Features
     terms: tuple[Term, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
 

@@ -29,7 +29,7 @@ class Counts:
 
 
 def predictions(scorer: Scorer, logs: Iterable[EventLog], counts: Counts) -> Iterator[pa.Table]:
-    """Tables with the columns user, score, model and t_u, each in the original order of its batch; `counts` is kept up to date."""
+    """Tables with the columns user, score, model and t_u, in the original order; `counts` is kept up to date."""
     for log in logs:
         blocks, odd = scorer.blocks(log)
         scores = scorer.score_blocks(blocks)

@@ -152,6 +152,10 @@ class _Store(ABC):
         if error is None:
             self.seal()
 
+    def __reduce__(self) -> tuple[Callable[..., PersonalStore], tuple[list[tuple[pa.Array, Personal]]]]:
+        """Pickled, for another process, as a store in memory; what is kept on disk is never a pickle."""
+        return _in_memory, (list(self.scan()),)
+
     @abstractmethod
     def _hold(self, number: int, shard: Shard, first: int | str) -> None:
         """Keep a put until it is sealed; `first` of its users decides the order, whatever thread was faster."""
@@ -205,6 +209,14 @@ class MemoryStore(_Store):
         index = Index.build([shard.users for shard in shards])
         self._shards, self._pending = shards, []
         return _Sealed(index, len(shards), shards.__getitem__)
+
+
+def _in_memory(models: list[tuple[pa.Array, Personal]]) -> PersonalStore:
+    store = MemoryStore()
+    for users, personal in models:
+        store.put(users, personal)
+    store.seal()
+    return store
 
 
 class ShardStore(_Store):

@@ -18,7 +18,7 @@ from headstart.training.personalise import personalise
 
 
 def personalise_model(path: str | Path, log: EventLog, *, engine: Engine, progress: Progress = silent) -> Plan:
-    """Give every user of `log`, which holds all of their events, a model in the folder `path`; the global model stays as it is.
+    """Give every user of `log`, which holds all of their events, a model in the folder `path`; the global one stays.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def personalise_model(path: str | Path, log: EventLog, *, engine: Engine, progre
 def personalise_later(
     fitted: Fitted, log: EventLog, term: int, *, engine: Engine, store: PersonalStore, progress: Progress = silent
 ) -> Plan:
-    """Train a personal model of term number `term` for every user of `log`, which holds all of their events, and put it into `store`.
+    """Train a personal model of term number `term` for every user of `log`, which holds all of their events.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.blocks import Blocks
 from headstart.evaluation import (
     HeldOut,
     UserMetrics,
@@ -20,6 +21,7 @@ from headstart.evaluation import (
     pooled,
 )
 from headstart.models.family import ModelFamily
+from headstart.scoring import Fitted, Scorer
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,35 @@ def judge(
         harm = measure_harm(family.loss(values, held.label), base, held.indptr, seed=seed)
         methods[name] = method_summary(found.metrics[name], pooled(held, values, users[name]), harm)
     return Judgement(methods, [pair_summary(pair) for pair in found.pairs], users)
+
+
+def judge_model(
+    fitted: Fitted,
+    blocks: list[Blocks],
+    held: HeldOut,
+    *,
+    k: int | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Any]:
+    """Metrics and harm of a fitted method and of its own global model, on events that it was not trained on.
+
+    Parameters
+    ----------
+    blocks : of the events, for each term of `fitted`
+    held : the same events
+    """
+    scorer = Scorer(fitted)
+    scores = scorer.score_blocks(blocks)
+    alone = scorer.score_blocks(blocks, only_global=True).margin
+    margins = {"global": alone, fitted.method: scores.margin}
+    judged = judge(fitted.terms[0].family, held, margins, alone, k=k, seed=seed, resamples=resamples)
+    return {
+        "method": fitted.method,
+        "n_users": len(held),
+        "n_test_events": len(held.label),
+        **judged.counts,
+        "served_personally": float(scores.personal.mean()),
+        "methods": [{"name": name, **row} for name, row in judged.methods.items()],
+        "pairs": judged.pairs,
+    }

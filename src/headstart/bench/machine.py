@@ -1,0 +1,29 @@
+"""What a figure was measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+
+def machine() -> str:
+    """One line: processor, cores that this process may use, SIMD, versions."""
+    facts = _processor()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    flags = set(facts.get("flags", "").split())
+    simd = [name for name in ("sse4_2", "avx2", "fma", "avx512f") if name in flags]
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    versions = ", ".join(f"{package} {version(package)}" for package in ("numpy", "numba"))
+    return f"{name}, {cores} cores, {' '.join(simd) or 'SIMD unknown'}, Python {platform.python_version()}, {versions}"
+
+
+def _processor() -> dict[str, str]:
+    """What Linux says of the first processor; nothing on other systems."""
+    try:
+        block = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return {}
+    lines = (line.partition(":") for line in block.splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}

@@ -1,0 +1,85 @@
+"""The bench's entries by name, each loaded from its import path when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TypedDict, cast
+
+from headstart.bench.machine import machine
+from headstart.errors import SettingsError
+from headstart.progress import Progress, silent
+
+ENTRIES = {"personal-logistic": "headstart.bench.personal_logistic:measure"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an entry found.
+
+    Attributes
+    ----------
+    ours, peer : in `unit`, more is better; peer None where there is none
+    unit : e.g. ``"users/s"``
+    notes : whatever else makes the figures honest: losses, repeats, compile time
+    limit : what this machine could reach at most, if that was measured
+    """
+
+    ours: float
+    peer: float | None
+    unit: str
+    notes: str
+    limit: float | None = None
+
+
+class Row(TypedDict):
+    """A line of the bench's table and of its JSON."""
+
+    name: str
+    ours: float
+    peer: float | None
+    unit: str
+    ratio: float | None
+    limit: float | None
+    of_limit: float | None
+    machine: str
+    notes: str
+
+
+def run(names: Sequence[str] = (), progress: Progress = silent) -> list[Row]:
+    """Run the entries called `names`, all of them if none is given, in that order.
+
+    Raises
+    ------
+    SettingsError
+        where a name is unknown or a peer is not installed
+    """
+    for name in names:
+        if name not in ENTRIES:
+            raise SettingsError(f"no bench is called {name!r}; there are {', '.join(sorted(ENTRIES))}")
+    return [_row(name, _load(name)(progress)) for name in names or ENTRIES]
+
+
+def _load(name: str) -> Callable[[Progress], Measured]:
+    module, _, attribute = ENTRIES[name].partition(":")
+    try:
+        return cast(Callable[[Progress], Measured], getattr(import_module(module), attribute))
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"bench {name!r} measures beside {error.name}, which is not installed; install it"
+        ) from error
+
+
+def _row(name: str, measured: Measured) -> Row:
+    return Row(
+        name=name,
+        ours=measured.ours,
+        peer=measured.peer,
+        unit=measured.unit,
+        ratio=measured.ours / measured.peer if measured.peer else None,
+        limit=measured.limit,
+        of_limit=measured.ours / measured.limit if measured.limit else None,
+        machine=machine(),
+        notes=measured.notes,
+    )

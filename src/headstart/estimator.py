@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from headstart.data.blocks import EMPTY, Blocks
+from headstart.data.blocks import Blocks
 from headstart.data.features import FeatureMap
-from headstart.data.frames import as_users, frame_or_none, is_numeric, with_parts
+from headstart.data.frames import as_users, frame_or_none, free_roles, is_numeric, with_parts
 from headstart.data.log import read
 from headstart.data.matrix import MatrixMap, Sample, blocks_by_user
 from headstart.data.roles import FeatureSettings, Roles
-from headstart.errors import DataError, ModelError
+from headstart.engines import Engine, Serial, Threads
+from headstart.errors import DataError, ModelError, SettingsError
 from headstart.evaluation import held_out
 from headstart.kernels.dtypes import REAL
-from headstart.engines import Engine, Serial, Threads
 from headstart.methods.branch import leave
 from headstart.methods.judgement import judge_model
 from headstart.models.family import ModelFamily
@@ -35,8 +37,18 @@ from headstart.scoring.fitted import Features
 from headstart.store import MemoryStore
 from headstart.training import train_path
 
-EVERYBODY = "everybody"
+EVERYBODY = "(everybody)"
 """The one user where users are left out."""
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What a model is trained on: blocks, and the counts of events (U,) that the schedule goes by."""
+
+    roles: Roles
+    features: Features
+    blocks: Blocks
+    events: NDArray[np.int64]
 
 
 class Personalizer(ClassifierMixin, BaseEstimator):
@@ -87,38 +99,203 @@ class Personalizer(ClassifierMixin, BaseEstimator):
         self.threads = threads
 
     def fit(self, X: Any, y: Any, users: Any = None, sample_weight: Any = None) -> Self:
-        """Train the global model, and a model for each user.
+        """Train the global model, and one for each user.
 
         Parameters
         ----------
-        X : (n, d) numbers, dense or sparse, or a data frame
-        y : (n,) labels of two classes
-        users : (n,) ids, whole numbers or text; None: everybody is one user
+        X : numbers (n, d), dense or sparse, or a data frame
+        y : labels (n,) of two classes
+        users : ids (n,), whole numbers or text; None: everybody is one user
         sample_weight : (n,), none negative
 
         Raises
         ------
         ValueError
-            where these cannot be used; those of Headstart's own are `DataError`
+            where these cannot be used; Headstart's own is `DataError`
         """
         table = frame_or_none(X)
-        framed = table is not None and not is_numeric(table)
-        if framed:
-            X, y = validate_data(self, X, y, skip_check_array=True)
-        else:
+        if table is None or is_numeric(table):
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
-        y = _targets(X, y)
-        weight = _weights(X, sample_weight)
-        classes, label = np.unique(y, return_inverse=True)
-        if len(np.unique(y[weight > 0])) < 2:
-            raise DataError(f"y has one class only, {y[weight > 0][0]!r}; a classifier needs rows of both classes")
-        ids = self._ids(users, len(y), users is not None)
-        names = getattr(self, "feature_names_in_", [f"x{k}" for k in range(self.n_features_in_)])
-        about = {
-            "classes": classes.tolist(),
-            "dtype": classes.dtype.str if classes.dtype.kind in "biufU" else "O",
-            "n_features": self.n_features_in_,
-            "names": list(names) if hasattr(self, "feature_names_in_") else None,
-            "users": users is not None,
-        }
+            table = None
+        else:
+            validate_data(self, X, y, skip_check_array=True)
+        label, self.classes_ = _targets(X, y)
+        ids, weight = _ids(users, len(label)), _weights(X, sample_weight)
+        if len(np.unique(label[weight > 0])) < 2:
+            raise DataError("y has rows of one class only; a classifier needs rows of both, with a weight above 0")
+        if table is None:
+            data = _of_matrix(X, self._names(), ids, label, weight)
+        else:
+            data = _of_frame(table, ids, label, weight, self.threads)
+        self.fitted_ = self._train(data)
         return self
+
+    def decision_function(self, X: Any, users: Any = None) -> NDArray[np.float32]:
+        """Log-odds of ``classes_[1]``, float32 (n,).
+
+        Parameters
+        ----------
+        users : ids (n,); those that training did not know get the global model, as all do where it is None after a
+            training with users
+        """
+        blocks, order = self._blocks(X, users)
+        margin = np.empty(len(order), REAL)
+        margin[order] = Scorer(self.fitted_).score_blocks(blocks).margin
+        return margin
+
+    def predict_proba(self, X: Any, users: Any = None) -> NDArray[np.float64]:
+        """Probabilities of both classes, float64 (n, 2), in the order of ``classes_``."""
+        margin = self.decision_function(X, users).astype(np.float64)
+        return np.column_stack([expit(-margin), expit(margin)])
+
+    def predict(self, X: Any, users: Any = None) -> NDArray[Any]:
+        """The likelier class of each row, (n,)."""
+        above = self.decision_function(X, users) > 0
+        labels: NDArray[Any] = self.classes_[above.astype(np.intp)]
+        return labels
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, users: Any = None) -> float:
+        """Accuracy."""
+        return float(accuracy_score(y, self.predict(X, users), sample_weight=sample_weight))
+
+    def evaluate(self, X: Any, y: Any, users: Any = None) -> dict[str, Any]:
+        """Metrics of the personal models and of the global one, and harm, on rows that training did not have.
+
+        Returns
+        -------
+        dict
+            what ``headstart evaluate --json`` writes: see `headstart.methods.judgement.judge_model`
+        """
+        check_is_fitted(self)
+        y = column_or_1d(y, warn=True)
+        known = np.isin(y, self.classes_)
+        if not known.all():
+            raise DataError(f"y holds {y[~known].tolist()[0]!r}; the model knows the classes {self.classes_.tolist()}")
+        blocks, order = self._blocks(X, users)
+        check_consistent_length(order, y)
+        one = blocks[0]
+        held = held_out((y[order] == self.classes_[1]).astype(REAL), one.start, one.stop)
+        return judge_model(self.fitted_, blocks, held, seed=self.seed)
+
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write the model to the folder `path`, which the command line reads too: see `headstart.save_model`."""
+        check_is_fitted(self)
+        save_model(self.fitted_, path, overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The model that `save` wrote to the folder `path`; it predicts the same to the last bit."""
+        fitted = load_model(path)
+        about = fitted.about
+        if "classes" not in about:
+            raise ModelError(f"{path} was not saved by a Personalizer; open it with headstart.load_model")
+        term = fitted.terms[0]
+        recipe = term.recipe
+        made = cls(term.family, recipe.schedule, term.path.planned, recipe.rate, recipe.seed)
+        made.fitted_ = fitted
+        made.classes_ = np.array(about["classes"], about["dtype"])
+        made.n_features_in_ = about["n_features"]
+        if about["names"] is not None:
+            made.feature_names_in_ = np.array(about["names"], object)
+        return made
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(getattr(self, "feature_names_in_", (f"x{k}" for k in range(self.n_features_in_))))
+
+    def _train(self, data: _Training) -> Fitted:
+        if not self.rate > 0:
+            raise SettingsError(f"rate is {self.rate}; give a number above 0")
+        family: ModelFamily = LogisticRegression() if self.family is None else self.family
+        schedule: Schedule = ByAbundance() if self.schedule is None else self.schedule
+        engine: Engine = Serial() if self.threads == 1 else Threads(self.threads)
+        ticks = 100 if self.ticks is None else self.ticks
+        path = train_path(family, data.blocks, ticks, seed=self.seed, threads=engine.width)
+        table = UserTable(data.blocks.users, data.events)
+        term = leave(
+            family, path, schedule, table, data.blocks,
+            entity=data.roles.user, engine=engine, store=MemoryStore(), rate=self.rate, seed=self.seed,
+        )  # fmt: skip
+        about = {
+            "classes": self.classes_.tolist(),
+            "dtype": self.classes_.dtype.str,
+            "n_features": self.n_features_in_,
+            "names": list(self._names()) if hasattr(self, "feature_names_in_") else None,
+        }
+        return Fitted(schedule.name, data.roles, data.features, (term,), about)
+
+    def _blocks(self, X: Any, users: Any) -> tuple[list[Blocks], NDArray[np.int64]]:
+        """The rows of `X` as blocks, one for each term, and which row each of theirs is."""
+        check_is_fitted(self)
+        features, roles = self.fitted_.features, self.fitted_.roles
+        if isinstance(features, MatrixMap):
+            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+            blocks, order = blocks_by_user(features.apply(X), _ids(users, X.shape[0]))
+            return [blocks], order
+        table = frame_or_none(X)
+        if table is None:
+            raise DataError(f"X is {type(X).__name__}; give a data frame with the columns of training")
+        validate_data(self, X, reset=False, skip_check_array=True)
+        table = with_parts(table, roles, _ids(users, len(table)))
+        log = read(table, roles, threads=self.threads, labelled=False)
+        return Scorer(self.fitted_).blocks(log)[0], log.row
+
+
+def _targets(X: Any, y: Any) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Labels as 0 and 1, float32 (n,), and the sorted classes that they stand for."""
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(X, y)
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    if kind != "binary":
+        raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
+    classes, codes = np.unique(y, return_inverse=True)
+    return codes.astype(REAL), classes
+
+
+def _weights(X: Any, sample_weight: Any) -> NDArray[np.float64]:
+    """Weights as float64 (n,), ones where there are none."""
+    if sample_weight is None:
+        return np.ones(X.shape[0])
+    weight: NDArray[np.float64] = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weight.shape != (X.shape[0],):
+        raise DataError(f"sample_weight has the shape {weight.shape}; X has {X.shape[0]} rows: give one weight a row")
+    if (weight < 0).any():
+        raise DataError(f"sample_weight holds {weight.min():g}; weights are 0 or more")
+    if not weight.any():
+        raise DataError("every sample_weight is zero; give some row a weight above zero")
+    return weight
+
+
+def _ids(users: Any, rows: int) -> pa.Array:
+    return pa.repeat(EVERYBODY, rows) if users is None else as_users(users, rows)
+
+
+def _of_matrix(
+    X: Any, names: tuple[str, ...], ids: pa.Array, label: NDArray[np.float32], weight: NDArray[np.float64]
+) -> _Training:
+    if issparse(X):
+        X = X.copy()
+        X.sum_duplicates()
+        X.eliminate_zeros()
+    sample = Sample.of(X, ids, label, weight)
+    X = X[sample.rows]
+    features = MatrixMap.fit(X, sample.weight, names)
+    return _Training(free_roles(names), features, sample.blocks(features.apply(X)), sample.events)
+
+
+def _of_frame(
+    table: pa.Table, ids: pa.Array, label: NDArray[np.float32], weight: NDArray[np.float64], threads: int
+) -> _Training:
+    roles = free_roles(table.column_names)
+    kept = pa.array(weight > 0)
+    log = read(with_parts(table, roles, ids, label, weight).filter(kept), roles, threads=threads, trainable=False)
+    features = FeatureMap.fit(log, FeatureSettings())
+    return _Training(roles, features, log.blocks(features.transform(log)[0]), log.counts)

@@ -16,20 +16,23 @@ def command(names: tuple[str, ...], json_file: Path | None) -> None:
     """Measure speed beside a peer in the same run: all entries, or those NAMES."""
     from headstart.bench.registry import run
     from headstart.cli.console import console, number, progress, table
-    from headstart.cli.inputs import write_json
+    from headstart.store.files import write_json
 
     with progress() as report:
         rows = run(names, report)
     if json_file:
         write_json(json_file, rows)
-    out = console()
+    screen = console()
     cells = [
-        [row["name"], f"{row['ours']:,.0f}", f"{row['peer']:,.0f}" if row["peer"] else "-", row["unit"], number(row["ratio"], 1)]
+        [row["name"], _whole(row["ours"]), _whole(row["peer"]), row["unit"], number(row["ratio"], 1)]
         + [number(row["of_limit"], 2)]
         for row in rows
     ]
-    out.print(table("Bench", ["name", "ours", "peer", "unit", "ratio", "of limit"], cells))
+    screen.print(table("Bench", ["name", "ours", "peer", "unit", "ratio", "of limit"], cells))
     for row in rows:
-        out.print(f"{row['name']}: {row['notes']}")
-    if rows:
-        out.print(rows[0]["machine"])
+        screen.print(f"{row['name']}: {row['notes']}")
+    screen.print(rows[0]["machine"])
+
+
+def _whole(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"

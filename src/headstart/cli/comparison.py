@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from headstart.cli.console import number, table
+from headstart.cli.console import number, say_notes, table
 
 ORDER = ("map", "mrr", "auc", "ndcg", "logloss")
 NAMES = {"map": "MAP", "mrr": "MRR", "auc": "AUC", "ndcg": "nDCG", "logloss": "log-loss"}
+PAIRED = ("auc", "map", "logloss")
+WIDE = 120
 
 
 def show(document: Mapping[str, Any], console: Console) -> None:
-    """Print methods, what they differ by from global, and abundance groups."""
-    console.print(methods(document))
-    console.print(
-        f"Mean over {document['n_users_in_averages']:,} users with both classes among {document['n_test_events']:,} test events,"
-        " and 95 % bootstrap interval over users.\nHarmed: users whose held-out log-loss is above the global model's.\n"
-    )
-    names = [row["name"] for row in document["methods"]]
-    if "global" in names and len(names) > 1:
-        console.print(against_global(document))
-        console.print("Interval of the pair alone, then of all pairs and metrics at once. * excludes 0 alone, ** with all.\n")
+    """Print methods, what they differ by from global, abundance groups, settings and notes."""
+    show_metrics(document, console)
     console.print(groups(document))
-    for line in settings(document):
-        console.print(line)
-
-
-def methods(document: Mapping[str, Any]) -> Any:
-    """One row a method."""
-    rows = []
+    console.print("Events are training events; group 1 has the users with the least.\n")
     for row in document["methods"]:
-        cells = [_interval(row["metrics"][metric]) for metric in ORDER]
-        rows.append([row["name"], *cells, _percent(row["harmed"]), number(row.get("fit_seconds"), 1)])
-    return table("Methods", ["method", *(NAMES[metric] for metric in ORDER), "harmed", "seconds"], rows)
+        console.print(settings(row))
+    say_notes(console, document["notes"], document["left_out"])
 
 
-def against_global(document: Mapping[str, Any]) -> Any:
-    """Paired differences of AUC, MAP and log-loss from the global model."""
+def show_metrics(document: Mapping[str, Any], console: Console) -> None:
+    """Print the methods, and what they differ by from global."""
+    console.print(methods(document["methods"], console.width >= WIDE))
+    console.print(
+        f"Mean over the {document['n_users_in_averages']:,} users with both classes among {document['n_test_events']:,}"
+        " test events, and 95 % bootstrap interval over users. Harmed: users whose held-out log-loss is above the"
+        " global model's.\n"
+    )
+    differences = against_global(document["pairs"])
+    if differences:
+        columns = ["method", "metric", "difference", "95 %", "95 %, all pairs", ""]
+        console.print(table("Difference from global", columns, differences, left=2))
+        console.print("Interval of the pair alone, and of all pairs and metrics at once. *, **: it excludes 0.\n")
+
+
+def methods(rows: Sequence[Mapping[str, Any]], wide: bool) -> RenderableType:
+    """One row a method; where the screen is not wide, intervals stand under the means."""
+    timed = any("fit_seconds" in row for row in rows)
+    lines = []
+    for row in rows:
+        cells = [_interval(row["metrics"][metric], " " if wide else "\n") for metric in ORDER]
+        seconds = [number(row["fit_seconds"], 1)] if timed else []
+        lines.append([row["name"], *cells, _percent(row["harmed"]), *seconds])
+    columns = ["method", *(NAMES[metric] for metric in ORDER), "harmed", *(["seconds"] if timed else [])]
+    return table("Methods", columns, lines, gap=2 if wide else 1)
+
+
+def against_global(pairs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Cells of the paired differences of AUC, MAP and log-loss from the global model."""
     rows = []
-    for pair in document["pairs"]:
-        if "global" not in (pair["a"], pair["b"]) or pair["metric"] not in ("auc", "map", "logloss"):
+    for pair in pairs:
+        if "global" not in (pair["a"], pair["b"]) or pair["metric"] not in PAIRED or pair["diff"] is None:
             continue
         sign = 1.0 if pair["b"] == "global" else -1.0
         name = pair["a"] if sign > 0 else pair["b"]
@@ -51,35 +65,35 @@ def against_global(document: Mapping[str, Any]) -> Any:
         stars = "**" if lo_all > 0 or hi_all < 0 else "*" if lo > 0 or hi < 0 else ""
         row = [name, NAMES[pair["metric"]], f"{diff:+.4f}", f"[{lo:+.4f}, {hi:+.4f}]"]
         rows.append([*row, f"[{lo_all:+.4f}, {hi_all:+.4f}]", stars])
-    columns = ["method", "metric", "difference", "95 %", "95 %, all pairs", ""]
-    return table("Difference from global", columns, rows, left=2)
+    return rows
 
 
-def groups(document: Mapping[str, Any]) -> Any:
+def groups(document: Mapping[str, Any]) -> RenderableType:
     """One row an abundance group: AUC of each method."""
     names = [row["name"] for row in document["methods"]]
     rows = []
     for group in document["groups"]:
         cells = [number(group["metrics"][name]["auc"]) for name in names]
         rows.append([str(group["group"]), f"{group['users']:,}", f"{group['events']:,}", str(group["t_u"]), *cells])
-    columns = ["group", "users", "events", "t_u", *(f"AUC {name}" for name in names)]
-    return table("By abundance group (1 = least data; events are training events)", columns, rows, left=0)
+    return table("AUC by abundance group", ["group", "users", "events", "t_u", *names], rows, left=0)
 
 
-def settings(document: Mapping[str, Any]) -> list[str]:
-    """One line a method: the settings that it was trained with and who was served what."""
-    lines = [""]
-    for row in document["methods"]:
-        used = row["settings"]
-        chosen = f" (best of {len(used['tried'])} on tune rows)" if used["tried"] else ""
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in row["reasons"].items())
-        what = f"T = {used['ticks']}, rate {used['rate']:g}{chosen}" if row["name"] != "global" else "one model"
-        lines.append(f"{row['name']}: {what}; global training stops at tick {used['stop']}; users: {reasons}")
-    return lines
+def settings(row: Mapping[str, Any]) -> str:
+    """The settings that a method was trained with, and who was served what."""
+    used = row["settings"]
+    chosen = best_of(used["tried"], used["by"])
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in row["reasons"].items())
+    what = f"T = {used['ticks']}, rate {used['rate']:g}{chosen}" if row["name"] != "global" else "one model"
+    return f"{row['name']}: {what}; global training stops at tick {used['stop']}; users: {reasons}"
 
 
-def _interval(values: Mapping[str, float | None]) -> str:
-    return f"{_short(values['mean'])} [{_short(values['lo'])} {_short(values['hi'])}]"
+def best_of(tried: Sequence[Any], by: str | None) -> str:
+    """How settings were chosen, where they were."""
+    return f" (best of {len(tried)} by {NAMES[by]} on tune rows)" if by else ""
+
+
+def _interval(values: Mapping[str, float | None], between: str) -> str:
+    return f"{_short(values['mean'])}{between}[{_short(values['lo'])} {_short(values['hi'])}]"
 
 
 def _short(value: float | None) -> str:

@@ -4,44 +4,68 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from headstart.progress import Progress
 
-WIDTH = 124
+NARROWEST, UNBOUNDED = 80, 1000
+NOTES = {
+    "users_with_one_event": "users have one event only",
+    "users_with_one_class": "users have events of one class only",
+    "users_without_training_rows": "users have no training rows, and are served the global model",
+    "users_below_min_events": "users with fewer than --min-events events were left out",
+    "events_above_max_events": "events beyond the last --max-events of a user were left out",
+}
+"""What the counts in ``notes`` say."""
 
 
 def console() -> Console:
-    """Standard output, never narrower than the widest table: a narrow terminal wraps lines, numbers are not cut off."""
-    made = Console(highlight=False)
-    return made if made.width >= WIDTH and sys.stdout.isatty() else Console(width=WIDTH, highlight=False)
+    """Standard output; what is no terminal takes lines of any length."""
+    made = Console(highlight=False, markup=False, emoji=False)
+    made.width = max(made.width, NARROWEST) if made.is_terminal else UNBOUNDED
+    return made
+
+
+class _Bars(Bars):
+    """Bars of the stages that have run for a second: what is over before is not worth looking at."""
+
+    def make_tasks_table(self, tasks: Iterable[Task]) -> Table:
+        return super().make_tasks_table([task for task in tasks if (task.elapsed or 0.0) > 1.0])
+
+
+class _Clock(TextColumn):
+    """How far a stage is and the time left; the time taken where the end is not known."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task: Task) -> Text:
+        if task.total is None or task.time_remaining is None:
+            return Text(f"{_clock(task.elapsed or 0.0)} so far")
+        return Text(f"{task.completed:,.0f} of {task.total:,.0f}, {_clock(task.time_remaining)} left")
 
 
 class _Stages:
-    """One bar for each stage, shown once it has run for a second."""
+    """One bar for each stage; a stage of one piece has no end that could be foreseen."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._begun: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        begun = self._begun.setdefault(stage, time.monotonic())
-        if stage not in self._tasks and done < total and time.monotonic() - begun > 1.0:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)
-        if stage in self._tasks:
-            self._bars.update(self._tasks[stage], completed=done, total=total)
-        if done >= total:
-            self._begun.pop(stage)
-            task = self._tasks.pop(stage, None)
-            if task is not None:
-                self._bars.remove_task(task)
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total if total > 1 else None)
+        if done < total:
+            self._bars.update(self._tasks[stage], completed=done)
+        else:
+            self._bars.remove_task(self._tasks.pop(stage))
 
 
 class _Lines:
@@ -53,7 +77,7 @@ class _Lines:
     def __call__(self, stage: str, done: int, total: int) -> None:
         if time.monotonic() - self._said > 10.0:
             self._said = time.monotonic()
-            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
+            print(f"{stage}: {done:,} of {total:,}" if total > 1 else stage, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -62,19 +86,37 @@ def progress() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _Lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), _Clock())
+    screen = Console(stderr=True)
+    with _Bars(*columns, console=screen, transient=True, speed_estimate_period=3600) as bars:
         yield _Stages(bars)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
-    """A table whose first `left` columns are text and whose others are numbers."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, padding=(0, 2, 0, 0))
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, gap: int = 2
+) -> RenderableType:
+    """A table whose first `left` columns are text and whose others are numbers, `gap` spaces between two of them."""
+    made = Table(header_style="bold", box=None, padding=(0, gap, 0, 0), pad_edge=False)
     for position, column in enumerate(columns):
         made.add_column(column, justify="left" if position < left else "right", no_wrap=True)
     for row in rows:
-        made.add_row(*row)
-    return made
+        made.add_row(*(Text(cell) for cell in row))
+    return Group(Text(title, style="bold"), made)
+
+
+def say_notes(screen: Console, notes: Mapping[str, int], left_out: Mapping[str, str]) -> None:
+    """A line for each oddity that is no error: counts of `notes`, and feature columns left out with the reason."""
+    for what, text in NOTES.items():
+        if notes.get(what):
+            screen.print(f"note: {notes[what]:,} {text}")
+    for column, reason in left_out.items():
+        screen.print(f"note: column {column!r} is no feature: {reason}")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

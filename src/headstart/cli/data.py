@@ -16,40 +16,39 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--data-dir", type=options.FILE, envvar="HEADSTART_DATA", help="Folder of data sets that are not packages.")
+@options.data_dir
 @options.json_file
 def list_sets(data_dir: Path | None, json_file: Path | None) -> None:
     """Show each set with its counts, its licence and how to get it."""
-    from rich.markup import escape
+    from rich.text import Text
 
     from headstart.cli.console import console
-    from headstart.cli.inputs import write_json
     from headstart.datasets.registry import catalogue
+    from headstart.store.files import write_json
 
     rows = catalogue(data_dir)
     if json_file:
         write_json(json_file, [asdict(row) for row in rows])
-    out = console()
+    screen = console()
     for row in rows:
-        state = "ready" if row.available else f"not here; {row.source}"
-        out.print(f"[bold]{row.name}[/bold]: {escape(row.title)}")
-        out.print(f"  {row.events:,} events, {row.users:,} users, {row.items:,} items; {escape(row.licence)}")
-        out.print(f"  {escape(state)}", soft_wrap=True)
+        screen.print(Text.assemble((row.name, "bold"), f": {row.title}"))
+        screen.print(f"  {row.events:,} events, {row.users:,} users, {row.items:,} items; {row.licence}")
+        screen.print("  ready" if row.available else f"  not here; {row.source}")
 
 
 @command.command("export")
 @click.argument("name")
-@click.option("--out", type=options.FILE, required=True, help="Parquet file to write.")
-@click.option("--data-dir", type=options.FILE, envvar="HEADSTART_DATA", help="Folder of data sets that are not packages.")
+@click.option("--out", type=options.OUTPUT, required=True, help="Parquet or CSV file to write.")
+@options.data_dir
 @options.memory
 @options.overwrite
 def export(name: str, out: Path, data_dir: Path | None, memory: str | None, overwrite: bool) -> None:
-    """Write the data set NAME as Parquet, and print the flags to read it with."""
+    """Write the data set NAME to a file, and print the flags to read it with."""
     from headstart.cli.console import progress
     from headstart.cli.outputs import parquet_or_csv
     from headstart.datasets.registry import build
 
-    with progress() as report, parquet_or_csv(out, overwrite) as write:
+    with parquet_or_csv(out, overwrite) as write, progress() as report:
         dataset = build(name, data_dir, memory, report)
         write(dataset.table)
     roles = dataset.roles

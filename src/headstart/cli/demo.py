@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,56 +11,74 @@ from typing import Any
 import click
 
 from headstart.cli import options
+from headstart.errors import SettingsError
 
 METHODS = ("global", "local", "as-printed", "by-abundance")
+KEPT = "by-abundance"
 
 
 @click.command("demo")
-@click.option("--out", type=options.FILE, default=Path("headstart-demo"), show_default=True, help="Folder for the model and the numbers.")
+@click.option(
+    "--out", type=options.FILE, default=Path("headstart-demo"), show_default=True, help="For the model and the numbers."
+)
 @click.option("--dataset", default="completejourney", show_default=True, help="A ready data set.")
-@click.option("--data-dir", type=options.FILE, envvar="HEADSTART_DATA", help="Folder of data sets that are not packages.")
-@click.option("--model", default="logistic", show_default=True, help="Model family.")
+@options.data_dir
+@options.family
 @options.threads
 @options.memory
-def command(out: Path, dataset: str, data_dir: Path | None, threads: int | None, memory: str | None, model: str) -> None:
+def command(out: Path, dataset: str, **given: Any) -> None:
     """Compare the paper's methods on real data, and leave a model behind.
 
-    The data are two thousand households' purchases in a year, turned into lists: which categories does the household buy this week?
-    T and the rate are fixed here (100 and 0.25), so that the demo is quick; headstart compare chooses them on tune rows.
+    The data are two thousand households' purchases in a year, turned into lists: which categories does the household
+    buy this week? T and the rate are fixed here (100 and 0.25), so that the demo is quick; headstart compare chooses
+    them on tune rows.
     """
     from headstart.cli.compare import command as compare_command
     from headstart.cli.comparison import show
     from headstart.cli.console import console, progress
-    from headstart.cli.inputs import open_source, parts_of, trainer_of, write_json
+    from headstart.cli.inputs import open_source, parts_of, trainer_of
     from headstart.experiments.compare import compare
     from headstart.scoring.files import new_model
+    from headstart.store.files import write_json
 
-    flags = ["--dataset", dataset, "--model", model, "--ticks", "100", "--rate", "0.25"]
-    options_given = {"data_dir": data_dir, "threads": threads, "memory": memory}
-    given = compare_command.make_context("compare", flags).params | options_given
+    flags = ["--dataset", dataset, "--ticks", "100", "--rate", "0.25"]
+    given = compare_command.make_context("compare", flags).params | given
     screen = console()
-    os.makedirs(out, exist_ok=True)
-    with progress() as report:
+    with progress() as report, _folder(out), new_model(out / "model", overwrite=True) as draft:
         trainer = trainer_of(given, report)
         source = open_source(given, report)
-        screen.print(f"[bold]{source.name}[/bold]: {source.title}")
-        screen.print(_counts(source.log))
+        screen.print(f"{source.name}: {source.title}\n{_counts(source.log)}\n")
         how, parts = parts_of(given, source.log)
-        about = {"dataset": source.name, "split": how, "seed": 0}
-        trainer = replace(trainer, features=source.features)
-        result = compare(source.log, parts, trainer, METHODS, about=about)
+        about = {"dataset": source.name, "split": how, "seed": given["seed"]}
+        result = compare(source.log, parts, replace(trainer, features=source.features), METHODS, about=about)
+        kept = result.models[KEPT]
+        facts = {"data": source.name, "fingerprint": source.log.fingerprint(), "notes": dict(source.log.notes)}
+        draft.commit(kept.fitted, kept.about() | facts)
+        write_json(out / "compare.json", result.document)
     show(result.document, screen)
-    write_json(out / "compare.json", result.document)
-    best = result.models["by-abundance"]
-    with new_model(out / "model", overwrite=True) as draft:
-        draft.commit(best.fitted, {**best.about(), "data": source.name, "fingerprint": source.log.fingerprint()})
-    user = best.fitted.terms[0].plan.users[len(source.log.users) // 2].as_py()
-    screen.print(f"\nThe by-abundance model is in {out}/model, all numbers are in {out}/compare.json. Next:")
-    screen.print(f"  headstart inspect {out}/model            what the model holds")
-    screen.print(f"  headstart inspect {out}/model {user}       what it knows of one user")
-    screen.print("  headstart compare --dataset movielens    the same on film ratings, settings chosen on tune rows")
+    user = kept.fitted.terms[0].plan.users[len(source.log.users) // 2].as_py()
+    screen.print(f"\nThe {KEPT} model is in {out}/model, all numbers are in {out}/compare.json. Next:")
+    screen.print(f"  headstart inspect {out}/model\n      what the model holds")
+    screen.print(f"  headstart inspect {out}/model {user}\n      what it knows of one user")
+    screen.print(
+        "  headstart compare --dataset movielens\n      the same on film ratings, settings chosen on tune rows"
+    )
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """The folder `path`; made if it is absent, and removed again if it stays empty."""
+    if path.exists() and not path.is_dir():
+        raise SettingsError(f"{path} is a file; choose a folder for the demo with --out")
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _counts(log: Any) -> str:
-    days = f", {len(set(log.list.tolist())):,} lists" if len(log.list) else ""
-    return f"{len(log):,} events of {len(log.users):,} users{days}; {100 * float(log.label.mean()):.1f} % of them positive\n"
+    lists = f", {1 + int(log.list.max()):,} lists" if len(log.list) else ""
+    share = 100 * float(log.label.mean())
+    return f"{len(log):,} events of {len(log.users):,} users{lists}; {share:.1f} % of them positive"

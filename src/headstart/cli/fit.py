@@ -22,14 +22,16 @@ from headstart.cli import options
 def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **given: Any) -> None:
     """Train a global model and a personal one for each user of DATA, and save them.
 
-    Settings that are not given are chosen on the latest rows of each user (--tune); the models that are saved are trained on all.
+    Settings that are not given are chosen on the latest rows of each user (--tune); the models that are saved are
+    trained on all. DATA is a Parquet, CSV, TSV or Arrow file, or a folder of Parquet parts.
     """
     from headstart.cli.console import console, progress
-    from headstart.cli.inputs import open_source, trainer_of, tune_rows, write_json
+    from headstart.cli.inputs import open_source, trainer_of, tune_rows
     from headstart.cli.summary import show_model, summary
     from headstart.methods import check
     from headstart.scoring import load_model
     from headstart.scoring.files import new_model
+    from headstart.store.files import write_json
 
     check([method])
     with progress() as report, new_model(out, overwrite) as draft:
@@ -39,7 +41,8 @@ def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **g
         tune = tune_rows(source.log, given["tune"], given["seed"])
         stop, choices = trainer.choose(source.log, tune, [method])
         trained = next(trainer.train(source.log, stop, choices, draft.new_store))
-        draft.commit(trained.fitted, {**trained.about(), "data": source.name, "fingerprint": source.log.fingerprint()})
+        facts = {"data": source.name, "fingerprint": source.log.fingerprint(), "notes": dict(source.log.notes)}
+        draft.commit(trained.fitted, trained.about() | facts)
     document = summary(out, load_model(out))
     if json_file:
         write_json(json_file, document)

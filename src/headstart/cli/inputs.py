@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +15,13 @@ from headstart.data.roles import FeatureSettings, Roles
 from headstart.data.split import Part, split
 from headstart.engines import Engine, Serial, Threads
 from headstart.engines.catalogue import ENGINES
-from headstart.errors import SettingsError
+from headstart.errors import DataError, SettingsError
 from headstart.methods import BranchSettings
 from headstart.methods.tuned import Settings, Trainer
 from headstart.models import FAMILIES
 from headstart.progress import Progress
 
-READING = ("file_format", "delimiter", "header", "memory")
-ROLES = ("item", "time", "weight", "offset", "positive", "features", "categorical", "drop")
+ROLES = ("user", "item", "time", "weight", "offset", "positive", "features", "categorical", "drop")
 
 
 @dataclass(frozen=True)
@@ -40,35 +36,52 @@ class Source:
 
 def open_source(options: Mapping[str, Any], progress: Progress) -> Source:
     """Read DATA or build the set named by ``--dataset``."""
-    if (options["data"] is None) == (options["dataset"] is None):
-        raise SettingsError("name either a file or a ready data set: headstart compare DATA, or --dataset NAME")
-    how: dict[str, Any] = {"memory": options["memory"], "threads": options["threads"]}
+    data, dataset = options["data"], options["dataset"]
+    if data is None and dataset is None:
+        raise SettingsError("there is nothing to read; give DATA, or a ready data set with --dataset NAME")
+    if data is not None and dataset is not None:
+        raise SettingsError(f"give either {data} or --dataset {dataset}, not both")
     limits = {key: options[key] for key in ("min_events", "max_events")}
-    if options["dataset"] is not None:
+    if dataset is not None:
         from headstart.datasets.registry import build
 
-        dataset = build(options["dataset"], options["data_dir"], options["memory"], progress)
-        log = read(dataset.table, roles_of(options, dataset.roles), **how, **limits)
-        return Source(dataset.name, dataset.title, log, features_of(options, dataset.features))
-    how |= {"format": options["file_format"], "delimiter": options["delimiter"], "header": options["header"]}
-    log = read(options["data"], roles_of(options), **how, **limits)
-    return Source(Path(options["data"]).name, "", log, features_of(options, FeatureSettings()))
+        made = build(dataset, options["data_dir"], options["memory"], progress)
+        how = {"memory": options["memory"], "threads": options["threads"]}
+        with stage(progress, f"sorting {dataset}"):
+            log = read(made.table, roles_of(options, made.roles), **how, **limits)
+        return Source(made.name, made.title, log, features_of(options, made.features))
+    roles = roles_of(options)
+    with stage(progress, f"reading {data}"):
+        log = read(data, roles, **reading(options), **limits)
+    return Source(data.resolve().name, "", log, features_of(options, FeatureSettings()))
 
 
-def roles_of(options: Mapping[str, Any], default: Roles | None = None, labelled: bool = True) -> Roles:
-    """Roles from flags, on top of those of a ready data set or of a saved model."""
+def reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    """How a log is read, from flags: arguments of `headstart.data.log.read` and `batches`."""
+    given = {name: options[name] for name in ("memory", "threads", "delimiter", "header")}
+    return {**given, "format": options["file_format"]}
+
+
+@contextmanager
+def stage(progress: Progress, name: str) -> Iterator[None]:
+    """Work that is not told how far it is."""
+    progress(name, 0, 1)
+    yield
+    progress(name, 1, 1)
+
+
+def roles_of(options: Mapping[str, Any], default: Roles | None = None) -> Roles:
+    """Roles from flags, on top of those of a ready data set."""
     if default is None and not options["user"]:
         raise SettingsError("which column names the user? give --user COLUMN")
-    if default is None and labelled and not options["label"]:
+    if default is None and not options["label"]:
         raise SettingsError("which column is the outcome? give --label COLUMN, or a rule such as --label 'rating>=4'")
     roles = default or Roles(user=options["user"])
-    given = {name: options[name] for name in ROLES if options.get(name) is not None}
-    if options.get("list_column") is not None:
+    given = {name: options[name] for name in ROLES if options[name] is not None}
+    if options["list_column"] is not None:
         given["list"] = options["list_column"]
-    if options.get("user"):
-        given["user"] = options["user"]
     roles = replace(roles, **given)
-    return roles.with_label(options["label"]) if options.get("label") else roles
+    return roles.with_label(options["label"]) if options["label"] else roles
 
 
 def features_of(options: Mapping[str, Any], default: FeatureSettings) -> FeatureSettings:
@@ -125,22 +138,8 @@ def parts_of(options: Mapping[str, Any], log: EventLog) -> tuple[str, list[Part]
 
 def tune_rows(log: EventLog, share: float, seed: int) -> NDArray[np.bool_]:
     """The rows (n,) of a training log that settings are chosen on: the last of each user where there is a time."""
-    if share == 0:
-        return np.zeros(len(log), np.bool_)
-    return split(log, "user-time" if len(log.time) else "user-random", seed=seed, test=share, tune=0.0)[0].test
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write JSON next to `path`, then move it there."""
-    folder = path.resolve().parent
-    if not folder.is_dir():
-        raise SettingsError(f"cannot write {path}: there is no folder {folder}")
-    handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    if share > 0:
+        # Where nobody has two events, or two lists, there are none.
+        with suppress(DataError):
+            return split(log, "user-time" if len(log.time) else "user-random", seed=seed, test=share, tune=0.0)[0].test
+    return np.zeros(len(log), np.bool_)

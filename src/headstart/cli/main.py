@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 2
     except click.UsageError as error:
         where = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        code = _say(error.format_message() + where, 2)
+        code = _say(error.format_message().rstrip(".") + where, 2)
     except click.ClickException as error:
         code = _say(error.format_message(), 2)
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,30 @@ class _Names(click.ParamType):
         return tuple(str(part).strip() for part in parts if str(part).strip())
 
 
+class _Output(click.ParamType):
+    """A file that will be written. Refused at the door rather than after hours of training."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        folder = path.resolve().parent
+        if path.is_dir():
+            raise SettingsError(f"cannot write {value}: it is a folder; name a file in it")
+        if path.exists() and not path.is_file():
+            raise SettingsError(f"cannot write {value}: it is no plain file; name another")
+        if not folder.is_dir():
+            raise SettingsError(f"cannot write {value}: there is no folder {folder}; make it, or name another file")
+        if not os.access(folder, os.W_OK):
+            raise SettingsError(
+                f"cannot write {value}: the folder {folder} is not yours to write to; name another file"
+            )
+        return path.resolve() if path.is_symlink() else path  # the link stays, what it leads to is replaced
+
+
 NAMES = _Names()
 FILE = click.Path(path_type=Path)
+OUTPUT = _Output()
 
 
 def _config(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
@@ -33,18 +56,39 @@ def _config(context: click.Context, parameter: click.Parameter, value: Path | No
     try:
         settings = tomllib.loads(value.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"cannot read the configuration {value}: {error.strerror}") from error
+        raise SettingsError(f"cannot read the configuration {value}: {error.strerror}; check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the configuration {value} is not TOML: {error}") from error
-    known = {option.name for option in context.command.params if option.name not in ("config", "help")}
-    given = {key.replace("-", "_"): setting for key, setting in settings.items()}
-    unknown = sorted(set(given) - {name for name in known if name})
-    if unknown:
-        raise SettingsError(
-            f"the configuration {value} sets {unknown[0]!r}, which headstart {context.info_name} does not have;"
-            " keys are the long flags without their dashes"
-        )
+        raise SettingsError(f"the configuration {value} is not TOML: {error}; correct it") from error
+    known = _flags(context.command)
+    given: dict[str, Any] = {}
+    for key, setting in settings.items():
+        option = known.get(key.replace("_", "-"))
+        if option is None:
+            raise SettingsError(
+                f"the configuration {value} sets {key!r}, which headstart {context.info_name} does not have;"
+                " keys are the long flags without their dashes"
+            )
+        given[str(option.name)] = _as_typed(option, setting, f"the configuration {value}: {key!r}")
     context.default_map = {**(context.default_map or {}), **given}
+
+
+def _flags(command: click.Command) -> dict[str, click.Option]:
+    """Options of `command` by their long flags without dashes."""
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    named = {flag[2:]: option for option in options for flag in option.opts if flag.startswith("--")}
+    return {name: option for name, option in named.items() if name not in ("config", "help")}
+
+
+def _as_typed(option: click.Option, setting: Any, where: str) -> Any:
+    """A TOML value as it would stand on the command line, so that both are read alike."""
+    if isinstance(setting, list) and (option.multiple or option.type is NAMES):
+        return [_as_typed(option, part, where) for part in setting]
+    if isinstance(setting, bool) and option.is_flag:
+        return setting
+    if isinstance(setting, bool | list | dict):
+        kind = {bool: "true or false", list: "a list", dict: "a table"}[type(setting)]
+        raise SettingsError(f"{where} is {kind}; write what --{option.opts[0].strip('-')} takes")
+    return str(setting)
 
 
 def stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -66,16 +110,20 @@ config = click.option(
     expose_value=False,
     help="TOML file of settings: flags without their dashes.",
 )
-json_file = click.option("--json", "json_file", type=FILE, help="Also write the result as JSON.")
+json_file = click.option("--json", "json_file", type=OUTPUT, help="Also write the result as JSON.")
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every random draw.")
 threads = click.option("--threads", type=click.IntRange(1), help="Threads to use; all cores where not given.")
 memory = click.option("--memory", help="Limit for sorting the log, e.g. 4GB.")
-overwrite = click.option("--overwrite", is_flag=True, help="Replace what stands at --out.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
+data_dir = click.option(
+    "--data-dir", type=FILE, envvar="HEADSTART_DATA", help="Folder of data sets that are not packages."
+)
 
 reading = stack(
     click.option(
         "--format",
         "file_format",
-        type=click.Choice(["parquet", "csv", "arrow"]),
+        type=click.Choice(["parquet", "csv", "tsv", "arrow"]),
         help="Format of DATA; by its ending where not given.",
     ),
     click.option("--delimiter", help="Of a CSV file; detected where not given."),
@@ -102,7 +150,7 @@ roles = stack(
 source = stack(
     click.argument("data", required=False, type=FILE),
     click.option("--dataset", help="A ready data set instead of DATA; see headstart data list."),
-    click.option("--data-dir", type=FILE, envvar="HEADSTART_DATA", help="Folder of data sets that are not packages."),
+    data_dir,
     roles,
     click.option("--bag", "bags", multiple=True, metavar="NAME=a,b", help="A named set of columns; may be repeated."),
     click.option(
@@ -117,8 +165,10 @@ source = stack(
     reading,
 )
 
+family = click.option("--model", default="logistic", show_default=True, help="Model family.")
+
 training = stack(
-    click.option("--model", default="logistic", show_default=True, help="Model family."),
+    family,
     click.option(
         "--ticks", type=click.IntRange(1), help="T, ticks of global training; chosen on tune rows where not given."
     ),
@@ -152,14 +202,21 @@ training = stack(
     ),
     click.option(
         "--tune",
-        type=click.FloatRange(0, 1),
+        type=click.FloatRange(0, 1, max_open=True),
         default=0.2,
         show_default=True,
         help="Share of the training rows to choose settings on.",
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    seed,
     click.option("--engine", help="Where personal models are trained: serial, threads, or one of a plugin."),
     threads,
+)
+
+judging = stack(
+    click.option(
+        "--at", "k", type=click.IntRange(1), help="Last rank that MAP, MRR and nDCG look at; all if not given."
+    ),
+    click.option("--bootstrap", type=click.IntRange(10), default=1000, show_default=True, help="Resamples of users."),
 )
 
 splitting = stack(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 
 from headstart.errors import SettingsError
+from headstart.store.files import replacing
 
 
 @contextmanager
@@ -22,30 +21,27 @@ def parquet_or_csv(path: Path, overwrite: bool) -> Iterator[Callable[[pa.Table],
     Raises
     ------
     SettingsError
-        where the ending is another, the file exists and is not to be overwritten, or its folder is missing
+        where the ending is another, the file exists and is not to be overwritten, or nothing is written
     """
     kind = path.suffix.lower()
     if kind not in (".parquet", ".csv"):
-        raise SettingsError(f"--out {path}: the ending must be .parquet or .csv")
+        raise SettingsError(f"cannot write {path}: the name must end in .parquet or .csv")
     if path.exists() and not overwrite:
-        raise SettingsError(f"{path} exists; give --overwrite to replace it")
-    if not path.resolve().parent.is_dir():
-        raise SettingsError(f"cannot write {path}: there is no folder {path.resolve().parent}")
-    handle, name = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
-    os.close(handle)
+        raise SettingsError(f"{path} exists; give --overwrite to replace it, or another name")
+    open_writer = pq.ParquetWriter if kind == ".parquet" else pc.CSVWriter
     writer: pq.ParquetWriter | pc.CSVWriter | None = None
 
-    def write(table: pa.Table) -> None:
-        nonlocal writer
-        if writer is None:
-            writer = pq.ParquetWriter(name, table.schema) if kind == ".parquet" else pc.CSVWriter(name, table.schema)
-        writer.write_table(table)
+    with replacing(path) as temporary:
 
-    try:
-        yield write
+        def write(table: pa.Table) -> None:
+            nonlocal writer
+            writer = writer or open_writer(str(temporary), table.schema)
+            writer.write_table(table)
+
+        try:
+            yield write
+        finally:
+            if writer is not None:
+                writer.close()
         if writer is None:
             raise SettingsError(f"there is nothing to write to {path}")
-        writer.close()
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -17,21 +17,21 @@ from headstart.cli import options
 @options.threads
 @options.config
 def command(model: Path, events: Path, **given: Any) -> None:
-    """Give the users of EVENTS a model of their own in MODEL, from its saved path; the global model stays as it is.
+    """Give the users of EVENTS a model of their own in MODEL; the global model stays as it is.
 
-    EVENTS holds all events of these users, with the columns of the log that MODEL was trained on. A user that MODEL knows already gets
-    a new model from EVENTS alone.
+    EVENTS holds all events of these users, with the columns of the log that MODEL was trained on. They leave the path
+    that MODEL keeps. A user that MODEL knows already gets a new model from EVENTS alone.
     """
     from headstart.cli.console import progress
-    from headstart.cli.inputs import engine_of
+    from headstart.cli.inputs import engine_of, reading, stage
     from headstart.data.log import read
     from headstart.scoring import load_model
     from headstart.training import personalise_model
 
     roles = load_model(model).roles
-    how = {"format": given["file_format"], "delimiter": given["delimiter"], "header": given["header"]}
-    log = read(events, roles, memory=given["memory"], threads=given["threads"], trainable=False, **how)
     with progress() as report:
+        with stage(report, f"reading {events}"):
+            log = read(events, roles, trainable=False, **reading(given))
         plan = personalise_model(model, log, engine=engine_of(given), progress=report)
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in plan.reasons().items())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in plan.reasons().items())
     click.echo(f"{model}: {len(plan.users):,} users from {len(log):,} events: {reasons}")

@@ -13,7 +13,7 @@ from headstart.cli import options
 @click.command("predict")
 @click.argument("model", type=options.FILE)
 @click.argument("data", type=options.FILE)
-@click.option("--out", type=options.FILE, required=True, help="Parquet or CSV file to write.")
+@click.option("--out", type=options.OUTPUT, required=True, help="Parquet or CSV file to write.")
 @options.overwrite
 @options.reading
 @options.threads
@@ -21,23 +21,22 @@ from headstart.cli import options
 def command(model: Path, data: Path, out: Path, overwrite: bool, **given: Any) -> None:
     """Score the events of DATA with MODEL, in their order.
 
-    Columns of the result: user, score (the probability of the outcome), model (personal or global: unknown users get the global one) and
-    t_u. DATA may be of any size; what the model has not seen in training is counted and reported.
+    Columns of the result: user, score (the probability of the outcome), model (personal or global: unknown users get
+    the global one) and t_u. DATA may be of any size; what the model has not seen in training is counted and reported.
     """
     from headstart.cli.console import progress
+    from headstart.cli.inputs import reading
     from headstart.cli.outputs import parquet_or_csv
     from headstart.data.log import batches
     from headstart.scoring import Scorer, load_model
     from headstart.scoring.stream import Counts, predictions
 
-    scorer = Scorer(load_model(model))
-    counts = Counts()
-    with progress() as report, parquet_or_csv(out, overwrite) as write:
-        how = {"format": given["file_format"], "delimiter": given["delimiter"], "header": given["header"]}
-        source = batches(data, scorer.fitted.roles, memory=given["memory"], threads=given["threads"], **how)
+    with parquet_or_csv(out, overwrite) as write, progress() as report:
+        scorer = Scorer(load_model(model))
+        counts = Counts()
+        source = batches(data, scorer.fitted.roles, progress=report, **reading(given))
         for table in predictions(scorer, source, counts):
             write(table)
-            report("scoring", counts.events, counts.events + 1)
     click.echo(f"{out}: {counts.events:,} events scored, {counts.personal:,} of them with a personal model")
     for line in counts.oddities():
-        click.echo(line)
+        click.echo(f"note: {line}")

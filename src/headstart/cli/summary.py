@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from headstart.cli.console import table
+from headstart.cli.comparison import best_of
+from headstart.cli.console import say_notes, table
 from headstart.models import FAMILIES
 from headstart.schedules import SCHEDULES
 from headstart.scoring import Fitted, Term
@@ -23,6 +24,7 @@ def summary(path: Path, fitted: Fitted) -> dict[str, Any]:
         "method": fitted.method,
         "roles": msgspec.to_builtins(fitted.roles),
         "about": dict(fitted.about),
+        "left_out": dict(fitted.left_out),
         "bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
         "terms": [_term(fitted, term) for term in fitted.terms],
     }
@@ -59,22 +61,45 @@ def _term(fitted: Fitted, term: Term) -> dict[str, Any]:
 
 def show_model(document: Mapping[str, Any], console: Console) -> None:
     """Print a summary."""
-    console.print(f"[bold]{document['model']}[/bold]: {document['method']}, {document['bytes']:,} bytes")
+    about = document["about"]
+    console.print(f"{document['model']}: {document['method']}, {document['bytes']:,} bytes", style="bold")
     for term in document["terms"]:
         settings = ", ".join(f"{name} {value}" for name, value in term["family"]["settings"].items())
         console.print(f"{term['family']['name']} for each {term['entity']}: {term['features']} features; {settings}")
         console.print(
-            f"T = {term['ticks']}, global training stopped at tick {term['stopped']}; rate {term['rate']:g};"
-            f" {term['personal_models']:,} personal models in {term['personal_bytes']:,} bytes"
+            f"T = {term['ticks']}, rate {term['rate']:g}{best_of(about.get('tried', ()), about.get('by'))};"
+            f" global training stopped at tick {term['stopped']}"
         )
-        console.print("users: " + ", ".join(f"{reason} {count:,}" for reason, count in term["reasons"].items()) + "\n")
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in term["reasons"].items())
+        console.print(
+            f"users: {reasons}; {term['personal_models']:,} personal models in {term['personal_bytes']:,} bytes\n"
+        )
+        console.print(_groups(term))
+    say_notes(console, about.get("notes", {}), document["left_out"])
+
+
+def show_user(document: Mapping[str, Any], console: Console) -> None:
+    """Print what `headstart.scoring.explain.explain` says of a user."""
+    for term in document["terms"]:
+        console.print(
+            f"{term['entity']} {document['user']}: {term['events']:,} training events, group {term['group']};"
+            f" t_u = {term['t_u']} of {term['ticks']}, then {term['steps']} steps alone"
+        )
+        console.print(f"served the {term['serve']} model ({term['reason']})")
         rows = [
-            [str(group["group"]), f"{group['users']:,}", f"{group['events']:,}", str(group["t_u"]), _bar(group["users"], term["users"])]
-            for group in term["groups"]
+            [row["feature"], f"{row['global']:+.4f}", f"{row['personal']:+.4f}", f"{row['moved']:+.4f}"]
+            for row in term["moved"]
         ]
-        console.print(table("Groups (1 = least data)", ["group", "users", "events", "t_u", "share of users"], rows, left=0))
+        if rows:
+            columns = ["feature", "global", "personal", "moved"]
+            console.print(table(f"\nThe {len(rows)} weights that moved most", columns, rows))
 
 
-def _bar(part: int, whole: int) -> str:
-    share = part / max(whole, 1)
-    return f"{'#' * round(30 * share)} {100 * share:4.1f} %"
+def _groups(term: Mapping[str, Any]) -> RenderableType:
+    rows = []
+    for group in term["groups"]:
+        share = group["users"] / max(term["users"], 1)
+        counts = [str(group["group"]), f"{group['users']:,}", f"{group['events']:,}", str(group["t_u"])]
+        rows.append([*counts, f"{100 * share:.1f} %", "#" * round(30 * share)])
+    columns = ["group", "users", "events", "t_u", "share", ""]
+    return table("Groups (1 = least data)", columns, rows, left=0)

@@ -59,6 +59,8 @@ class Database:
             limit = f"the memory limit {self._memory}" if self._memory else "the memory of this machine"
             raise DataError(f"{what}: {limit} is too small to sort the events; give a higher --memory") from error
         except (duckdb.Error, pa.ArrowInvalid, OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "interrupted" in str(error):
+                raise KeyboardInterrupt from error
             raise DataError(f"{what}: {brief(str(error))}") from error
 
 

@@ -22,7 +22,9 @@ def frame_or_none(X: Any) -> pa.Table | None:
         table = pa.table(X)
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise DataError(f"the data frame cannot be read: {str(error).splitlines()[0]}; convert that column") from error
-    return table.select(range(X.shape[1])) if hasattr(X, "shape") else table
+    if hasattr(X, "shape"):
+        table = table.select(range(X.shape[1]))
+    return pa.table([_without_views(column) for column in table.columns], names=table.column_names)
 
 
 def is_numeric(table: pa.Table) -> bool:
@@ -33,38 +35,28 @@ def is_numeric(table: pa.Table) -> bool:
     )
 
 
+def free_roles(taken: Sequence[str]) -> Roles:
+    """Roles called ``user``, ``label`` and ``weight``, with underscores in front where a column has that name."""
+    return Roles(user=_free("user", taken), label=_free("label", taken), weight=_free("weight", taken))
+
+
 def with_parts(
     table: pa.Table,
+    roles: Roles,
     users: pa.Array,
     label: NDArray[np.float32] | None = None,
     weight: NDArray[np.float64] | None = None,
-    names: Roles | None = None,
-) -> tuple[pa.Table, Roles]:
-    """`table` with columns for its users, label and weight, and the roles that name them.
-
-    Parameters
-    ----------
-    names : what to call the columns; None: ``user``, ``label`` and ``weight``, with underscores in front as far as needed
-    """
-    names = names or Roles(
-        user=_free("user", table.column_names), label=_free("label", table.column_names),
-        weight=None if weight is None else _free("weight", table.column_names),
-    )  # fmt: skip
-    for name, values in ((names.user, users), (names.label, label), (names.weight, weight)):
+) -> pa.Table:
+    """`table` with columns for users, label and weight, by the names of `roles`."""
+    for name, values in ((roles.user, users), (roles.label, label), (roles.weight, weight)):
         if name is not None and values is not None:
             table = table.append_column(name, pa.array(values))
-    return table, names
+    return table
 
 
 def as_users(users: Any, rows: int) -> pa.Array:
     """Ids of users, one for each of `rows`: whole numbers or text, from a list, an array or a series."""
-    try:
-        ids = pa.array(users) if hasattr(users, "__arrow_c_array__") else pa.array(_flat(users))
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataError(f"users cannot be read as ids ({str(error).splitlines()[0]}); give whole numbers or text") from error
-    if isinstance(ids, pa.ChunkedArray):
-        ids = ids.combine_chunks()
-    ids = plain(ids)
+    ids = plain(_array(users))
     if len(ids) != rows:
         raise DataError(f"users has {len(ids)} entries and X {rows} rows; give the id of the user of each row")
     if ids.null_count:
@@ -72,13 +64,24 @@ def as_users(users: Any, rows: int) -> pa.Array:
     return ids
 
 
-def _flat(users: Any) -> Any:
-    if hasattr(users, "__arrow_c_stream__"):
-        return pa.chunked_array(users).combine_chunks()
-    array = np.asarray(users)
-    if array.ndim != 1:
-        raise DataError(f"users has the shape {array.shape}; give one id a row, in one dimension")
-    return array.tolist() if array.dtype.kind in "OT" else array
+def _without_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column in a type of text that can be filtered."""
+    kind = column.type
+    if pa.types.is_dictionary(kind) and pa.types.is_string_view(kind.value_type):
+        return column.cast(pa.dictionary(kind.index_type, pa.large_string()))
+    return column.cast(pa.large_string()) if pa.types.is_string_view(kind) else column
+
+
+def _array(users: Any) -> pa.Array:
+    try:
+        if hasattr(users, "__arrow_c_stream__"):
+            return pa.chunked_array(users).combine_chunks()
+        array = np.asarray(users)
+        if array.ndim == 1:
+            return pa.array(array.tolist() if array.dtype.kind in "OT" else array)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise DataError(f"users cannot be ids ({str(error).splitlines()[0]}); give whole numbers or text") from error
+    raise DataError(f"users has the shape {array.shape}; give one id a row, in one dimension")
 
 
 def _free(name: str, taken: Sequence[str]) -> str:

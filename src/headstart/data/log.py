@@ -20,6 +20,7 @@ from headstart.data.sources import Origin, Reading, open_source
 from headstart.data.vocab import Vocabulary
 from headstart.errors import DataError, SettingsError
 from headstart.kernels.dtypes import ROW
+from headstart.progress import Progress, silent
 
 __all__ = ["BATCH", "EventLog", "batches", "read"]
 
@@ -88,6 +89,7 @@ def batches(
     format: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
+    progress: Progress = silent,
 ) -> Iterator[EventLog]:
     """Read events for scoring in logs of at most `size` rows; `row` counts through the whole source.
 
@@ -99,6 +101,8 @@ def batches(
     with connect(memory, threads) as db, connect(memory, threads) as sorter:
         opened = open_source(db, source, Reading(format, delimiter, header), roles.user)
         layout = lay_out(db, opened, roles, labelled=False)
+        total = db.table(f"SELECT count(*) FROM {layout.scan}", what=layout.what).column(0)[0].as_py()
+        progress("scoring", 0, total)
         for batch in db.batches(layout.select("0"), size=size, what=layout.what):
             for at in range(0, batch.num_rows, size):
                 part = pa.Table.from_batches([batch.slice(at, size)])
@@ -106,6 +110,7 @@ def batches(
                 sorter.add("batch", part)
                 yield _assemble(sorter.table(f"SELECT * FROM batch {layout.order}"), layout, binary=True)
                 first += len(part)
+                progress("scoring", first, total)
     if first == 0:
         raise DataError(f"{layout.what}: there are no events; give a file with rows")
 

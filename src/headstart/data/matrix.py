@@ -26,7 +26,7 @@ from headstart.kernels.hashing import absorb
 
 MATRIX_FORMAT = "headstart-matrix"
 _VERSION = 1
-_AT_ONCE = 1 << 22
+_AT_ONCE = 1 << 18
 _FARTHEST = 1e30
 """Scaled values are cut here, far from where a product leaves float32's range."""
 
@@ -60,13 +60,15 @@ class MatrixMap:
         """The features of all rows of `matrix` (n, d), dense or CSR; the result is as in training."""
         if self.sparse:
             matrix = csr_array(matrix)
-            values = _cut(matrix.data / self.scale[matrix.indices])
+            with np.errstate(over="ignore"):
+                values = _cut(matrix.data / self.scale[matrix.indices])
             return _csr(values, matrix.indices, matrix.indptr, matrix.shape)
         if issparse(matrix):
             matrix = matrix.toarray()
         out = np.empty(matrix.shape, REAL)
         for rows in _portions(matrix):
-            out[rows] = _cut((matrix[rows].astype(np.float64, copy=False) - self.mean) / self.scale)
+            with np.errstate(over="ignore"):
+                out[rows] = _cut((matrix[rows].astype(np.float64, copy=False) - self.mean) / self.scale)
         return out
 
     def names(self, bag: str = ALL) -> list[str]:
@@ -142,10 +144,14 @@ class Sample:
         """
         known = Vocabulary.of(users)
         user = known.index(users)
+        digest = _hashes(matrix)
         kept = np.flatnonzero(weight > 0)
-        rows = kept[np.lexsort((_hashes(matrix)[kept], label[kept], user[kept]))]
-        first = ~_repeats(matrix, rows, user, label)
-        begin = np.flatnonzero(first)
+        rows = kept[np.lexsort((digest[kept], label[kept], user[kept]))]
+        repeats = np.zeros(len(rows), np.bool_)
+        repeats[1:] = np.all([key[rows[1:]] == key[rows[:-1]] for key in (digest, label, user)], axis=0)
+        near = np.flatnonzero(repeats)
+        repeats[near] = _same(matrix, rows[near], rows[near - 1])
+        begin = np.flatnonzero(~repeats)
         events = np.bincount(user[kept], minlength=len(known))
         stop = np.cumsum(np.bincount(user[rows[begin]], minlength=len(known))).astype(ROW)
         start = np.append(0, stop[:-1]).astype(ROW)
@@ -158,17 +164,17 @@ class Sample:
         return Blocks(features, self.users, self.start, self.stop, self.label, self.weight.astype(REAL))
 
 
-def blocks_by_user(features: Matrix, users: pa.Array, label: NDArray[np.float32]) -> tuple[Blocks, NDArray[np.int64]]:
-    """Rows of any order as blocks, and the order that they were put in, int64 (n,); `label` may be empty."""
+def blocks_by_user(features: Matrix, users: pa.Array) -> tuple[Blocks, NDArray[np.int64]]:
+    """Rows of any order as blocks for scoring, and the order that they were put in, int64 (n,)."""
     known = Vocabulary.of(users)
     user = known.index(users)
     order = np.argsort(user, kind="stable").astype(ROW)
     stop = np.cumsum(np.bincount(user, minlength=len(known))).astype(ROW)
     start = np.append(0, stop[:-1]).astype(ROW)
-    taken = features[order]
+    taken: Any = features[order]
     if issparse(taken):
         taken = _csr(taken.data, taken.indices, taken.indptr, taken.shape)
-    return Blocks(taken, known.ids, start, stop, label[order] if len(label) else label), order
+    return Blocks(taken, known.ids, start, stop), order
 
 
 def _csr(values: NDArray[Any], columns: NDArray[Any], pointers: NDArray[Any], shape: tuple[int, int]) -> csr_array:
@@ -226,29 +232,25 @@ def _hashes(matrix: Any) -> NDArray[np.uint64]:
         entry = matrix.indices.astype(np.uint64)
         absorb(entry, _bits(matrix.data))
         total = np.append(np.uint64(0), np.cumsum(entry, dtype=np.uint64))
-        return total[matrix.indptr[1:]] - total[matrix.indptr[:-1]]
+        sums: NDArray[np.uint64] = total[matrix.indptr[1:]] - total[matrix.indptr[:-1]]
+        return sums
     state = np.zeros(len(matrix), np.uint64)
-    for column in matrix.T:
-        absorb(state, _bits(column))
+    for rows in _portions(matrix):
+        for column in _bits(matrix[rows].T):
+            absorb(state[rows], column)
     return state
 
 
 def _bits(values: NDArray[Any]) -> NDArray[np.uint64]:
-    return (values.astype(np.float64) + 0.0).view(np.uint64)
+    return (values.astype(np.float64, order="C") + 0.0).view(np.uint64)
 
 
-def _repeats(
-    matrix: Any, rows: NDArray[np.int64], user: NDArray[np.int64], label: NDArray[np.float32]
-) -> NDArray[np.bool_]:
-    """Which of the ordered `rows` equal the one before in user, label and every feature."""
-    found = np.zeros(len(rows), np.bool_)
-    found[1:] = (user[rows[1:]] == user[rows[:-1]]) & (label[rows[1:]] == label[rows[:-1]])
+def _same(matrix: Any, some: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each row of `some` (k,) equals the row of `others` (k,)."""
     if issparse(matrix):
-        near = np.flatnonzero(found)
-        same = (matrix[rows[near]] != matrix[rows[near - 1]]).sum(axis=1) == 0
-        found[near] = np.asarray(same).ravel()
-        return found
+        equal = (matrix[some] != matrix[others]).sum(axis=1) == 0
+        return np.asarray(equal).ravel()
+    out = np.ones(len(some), np.bool_)
     for column in matrix.T:
-        values = column[rows]
-        found[1:] &= values[1:] == values[:-1]
-    return found
+        out &= column[some] == column[others]
+    return out

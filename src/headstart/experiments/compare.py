@@ -86,6 +86,7 @@ def compare(
     )
     trainer.progress("judging", 1, 1)
     rows = [_describe(name, entries[name], tested, trainer) | judged.methods[name] for name in names]
+    reference = entries[REFERENCE].trained[0].fitted
     document = {
         **about,
         "n_users": len(log.users),
@@ -96,7 +97,8 @@ def compare(
         "methods": rows,
         "groups": _groups(log, parts[0], entries, judged.users, trainer.settings.branch.groups),
         "pairs": judged.pairs,
-        "notes": dict(log.notes),
+        "notes": {**log.notes, "users_without_training_rows": int((reference.terms[0].plan.events == 0).sum())},
+        "left_out": dict(reference.left_out),
     }
     return Comparison(document, {name: entry.trained[-1] for name, entry in entries.items()})
 
@@ -128,6 +130,7 @@ def _describe(name: str, entry: _Entry, tested: NDArray[np.bool_], trainer: Trai
             **msgspec.to_builtins(fold.choice.settings),
             "stop": fold.stop,
             "tried": msgspec.to_builtins(fold.choice.tried),
+            "by": fold.choice.by,
         }
         for fold in folds
     ]

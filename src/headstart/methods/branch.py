@@ -56,6 +56,7 @@ class Branch:
             store=task.new_store(),
             rate=self.rate,
             seed=task.seed,
+            borders=task.borders,
             progress=task.progress,
         )
         return Fitted(self.name, task.log.roles, task.features, (term,))
@@ -73,6 +74,7 @@ def leave(
     store: PersonalStore,
     rate: float,
     seed: int,
+    borders: Borders | None = None,
     progress: Progress = silent,
 ) -> Term:
     """Plan for the users of `blocks`, train their personal models from `path`, put them into `store` and seal it.
@@ -81,8 +83,9 @@ def leave(
     ----------
     users : the users of `blocks`, with the counts of events that the schedule goes by
     entity : name of the column that holds them
+    borders : between which counts groups are cut; None: those of `users`
     """
-    borders = Borders.of(users.events)
+    borders = borders or Borders.of(users.events)
     plan = schedule.plan(users, path.planned, borders=borders)
     plan = personalise(family, path, plan, blocks, engine=engine, store=store, rate=rate, seed=seed, progress=progress)
     store.seal()

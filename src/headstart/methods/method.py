@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from headstart.data.blocks import Blocks
 from headstart.data.features import FeatureMap
@@ -13,6 +16,7 @@ from headstart.engines import Engine
 from headstart.models.family import ModelFamily
 from headstart.path import GlobalPath
 from headstart.progress import Progress, silent
+from headstart.schedules import Borders
 from headstart.scoring import Fitted
 from headstart.store import MemoryStore, PersonalStore
 from headstart.training import train_path
@@ -46,6 +50,11 @@ class Task:
     _blocks: dict[str, Blocks] = field(default_factory=dict, repr=False)
     _path: GlobalPath | None = field(default=None, repr=False)
 
+    @property
+    def borders(self) -> Borders:
+        """Between which counts of training events abundance groups are cut."""
+        return Borders.of(self.log.counts)
+
     def blocks(self, bag: str = "all") -> Blocks:
         """The training rows as features of `bag`."""
         if bag not in self._blocks:
@@ -67,6 +76,12 @@ class Task:
                 progress=self.progress,
             )
         return self._path.until(min(wanted, self._path.stopped), planned=wanted)
+
+    def of_users(self, positions: NDArray[np.int64]) -> Task:
+        """The same task for the personal models of the users at `positions` alone; path and borders are everybody's."""
+        self.path()
+        blocks = {bag: every.select(positions) for bag, every in self._blocks.items()}
+        return replace(self, progress=silent, _blocks=blocks)
 
     def end_at(self, stop: int) -> None:
         """Let global training end at `stop`, as if it had never gone on."""

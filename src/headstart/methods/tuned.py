@@ -72,6 +72,7 @@ class TrainedMethod:
         return {
             "settings": msgspec.to_builtins(self.choice.settings),
             "tried": msgspec.to_builtins(self.choice.tried),
+            "by": self.choice.by,
             "stop": self.stop,
             "seconds": round(self.seconds, 3),
         }

@@ -11,14 +11,15 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.data.blocks import Blocks
 from headstart.data.log import EventLog
+from headstart.data.vocab import keys
 from headstart.evaluation import HeldOut, held_out, per_user
-from headstart.evaluation.metrics import HIGHER_IS_BETTER, Margins
+from headstart.evaluation.metrics import Margins
 from headstart.methods.branch import BranchSettings, branch
 from headstart.methods.method import Task
-from headstart.progress import silent
 from headstart.scoring import Scorer
 
 
@@ -47,35 +48,39 @@ class Tried:
 
 @dataclass(frozen=True)
 class Choice:
-    """The settings of one method, and all that were tried; nothing was tried where all were given."""
+    """The settings of one method, all that were tried (none where all were given), and the metric that decided."""
 
     settings: BranchSettings
     tried: tuple[Tried, ...] = ()
+    by: str | None = None
 
 
 @dataclass(frozen=True)
 class Tuner:
     """Chooses settings on the rows of `tune`, with models trained on those of `task`.
 
+    A long log is judged by a sample of its users, the same for every method: a personal model needs no other's rows.
+
     Parameters
     ----------
     task : training rows that come before the tune rows
     tune : tune rows of the same users
-    select : the metric to choose by, mean over users
+    select : the metric to choose by, mean over users; log-loss where no sampled user has tune rows of both classes
+    sample_rows : training rows of the sampled users, about
     """
 
     task: Task
     tune: EventLog
     select: str
     grid: Grid = Grid()
+    sample_rows: int = 1_000_000
 
     def stop(self) -> int:
         """T', the tick at which the global model is best, among about 25 that grow by a fifth each."""
-        path, blocks, held = self.task.path(), self._blocks, self._held
-        ticks = ladder(path.stopped)
+        path, ticks = self.task.path(), ladder(self.task.path().stopped)
         values = []
         for done, tick in enumerate(ticks, start=1):
-            values.append(self._value(held, self.task.family.score(path.at(tick), None, blocks)))
+            values.append(self._value(self.task.family.score(path.at(tick), None, self._blocks)))
             self.task.progress("choosing where global training stops", done, len(ticks))
         return ticks[int(np.argmax(values))]
 
@@ -84,14 +89,14 @@ class Tuner:
         trials = list(self._trials(name, given, free_rate))
         if len(trials) == 1:
             return Choice(trials[0])
-        blocks, held = self._blocks, self._held
-        tried, quiet = [], replace(self.task, progress=silent)
+        training, rows, tried = self._training, self._blocks.rows(), []
         for done, settings in enumerate(trials, start=1):
-            fitted = branch(name, settings).fit(quiet)
-            value = self._value(held, Scorer(fitted).score_blocks([blocks]).margin)
+            scorer = Scorer(branch(name, settings).fit(training))
+            value = self._value(scorer.score_blocks([self._blocks]).margin[rows])
             tried.append(Tried(settings.ticks or self.task.ticks, settings.rate, value))
             self.task.progress(f"choosing settings of {name}", done, len(trials))
-        return Choice(trials[int(np.argmax([trial.value for trial in tried]))], tuple(tried))
+        best = trials[int(np.argmax([trial.value for trial in tried]))]
+        return Choice(best, tuple(tried), self._metric)
 
     def _trials(self, name: str, given: BranchSettings, free_rate: bool) -> Iterator[BranchSettings]:
         longest = self.task.ticks
@@ -103,21 +108,40 @@ class Tuner:
             yield replace(given, ticks=t, rate=rate)
 
     @cached_property
+    def _sample(self) -> NDArray[np.int64]:
+        """Positions of the sampled users, drawn by the hash of their ids."""
+        drawn = np.argsort(keys(self.task.log.users), kind="stable")
+        before = np.cumsum(self.task.log.counts[drawn]) - self.task.log.counts[drawn]
+        return np.sort(drawn[before < self.sample_rows])
+
+    @cached_property
+    def _training(self) -> Task:
+        return self.task.of_users(self._sample)
+
+    @cached_property
     def _blocks(self) -> Blocks:
-        return self.tune.blocks(self.task.features.transform(self.tune)[0])
+        return self.tune.blocks(self.task.features.transform(self.tune)[0]).select(self._sample)
 
     @cached_property
     def _held(self) -> HeldOut:
-        return held_rows(self.tune)
+        return held_rows(self.tune, self._sample)
 
-    def _value(self, held: HeldOut, margins: Margins) -> float:
-        value = per_user(held, margins).means()[self.select]
-        return value if self.select in HIGHER_IS_BETTER else -value
+    @cached_property
+    def _metric(self) -> str:
+        flat = per_user(self._held, np.zeros(len(self._held.label)))
+        return self.select if np.isfinite(flat.means()[self.select]) else "logloss"
+
+    def _value(self, margins: Margins) -> float:
+        """What tune rows say, higher is better."""
+        users = per_user(self._held, margins)
+        if self._metric in users.every:
+            return -float(np.nanmean(users.every[self._metric]))
+        return users.means()[self._metric]
 
 
-def held_rows(log: EventLog) -> HeldOut:
-    """The rows of `log` as evaluation sees them."""
-    return held_out(log.label, log.start, log.stop, log.list if len(log.list) else None)
+def held_rows(log: EventLog, users: NDArray[np.int64] | slice = slice(None)) -> HeldOut:
+    """The rows of `log` as evaluation sees them, of all users or of those at the positions `users`."""
+    return held_out(log.label, log.start[users], log.stop[users], log.list if len(log.list) else None)
 
 
 def ladder(last: int) -> list[int]:

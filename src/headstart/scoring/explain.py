@@ -41,7 +41,9 @@ def weights(fitted: Fitted) -> Iterator[pa.Table]:
                 features, values = term.family.weights(term.path.at(int(tick)), take_users(personal, members), names)
                 yield pa.table(
                     {
-                        "term": pa.array([term.entity] * values.size).dictionary_encode(),
+                        "term": pa.DictionaryArray.from_arrays(
+                            pa.array(np.zeros(values.size, np.int32)), pa.array([term.entity])
+                        ),
                         "user": users.take(pa.array(np.repeat(members, len(features)))),
                         "feature": pa.DictionaryArray.from_arrays(
                             pa.array(np.tile(np.arange(len(features), dtype=np.int32), len(members))),

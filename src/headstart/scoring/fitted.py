@@ -77,6 +77,11 @@ class Fitted:
     terms: tuple[Term, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Columns of the training log that are no features, with the reason."""
+        return self.features.notes if isinstance(self.features, FeatureMap) else {}
+
     def respond(self, margins: NDArray[np.float32]) -> NDArray[np.float32]:
         """What margins (n,) say in the units of the label: probabilities, or ratings."""
         return expit(margins) if self.terms[0].family.objective == "logistic" else margins

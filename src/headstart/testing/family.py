@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.blocks import Blocks
-from headstart.models.family import ModelFamily, Orders, Personal, State, take_users
+from headstart.data.blocks import EMPTY, Blocks
+from headstart.models.family import ModelFamily, Orders, Personal, Ragged, State, take_users
 from headstart.path import GlobalPath
 from headstart.testing.toys import toy_blocks
 from headstart.training import train_path
@@ -25,10 +27,12 @@ class FamilyContract(ABC):
     STEPS : local steps
     GLOBAL_GAIN : share of the untrained model's loss that global training takes away on `data`, at least
     PERSONAL_GAIN : share of the global model's loss that personal training takes away on the users' own rows, at least
+    MANY : users for the comparison of threads: as many as make threads worth while
     """
 
     TICKS = 40
     STEPS = 20
+    MANY = 3000
     GLOBAL_GAIN = 0.05
     PERSONAL_GAIN = 0.05
 
@@ -36,9 +40,9 @@ class FamilyContract(ABC):
     def make(self) -> ModelFamily:
         """A family with its default hyper-parameters."""
 
-    def data(self) -> Blocks:
-        """Events to train on; the first user has none."""
-        return toy_blocks()
+    def data(self, users: int = 12) -> Blocks:
+        """Labelled events of `users` users with weights and offsets; the first has none. Override for other rows."""
+        return toy_blocks(users)
 
     def path(self) -> GlobalPath:
         """The path of global training on `data`."""
@@ -51,7 +55,7 @@ class FamilyContract(ABC):
             steps=np.full(users, self.STEPS if steps is None else steps, np.int32),
             pull=np.full(users, 0.1, np.float32),
             rate=np.full(users, 0.25, np.float32),
-            seed=np.array([hash(user) & 0xFFFFFFFF for user in range(users)], np.uint64),
+            seed=np.arange(users, dtype=np.uint64),
         )
 
     def loss(self, start: State, personal: Personal | None, data: Blocks) -> float:
@@ -81,20 +85,42 @@ class FamilyContract(ABC):
         prep = family.prepare(data, 0, 1)
         run = family.init(prep)
         kept = [family.state(run)]
+        copies = [{name: array.copy() for name, array in kept[0].items()}]
         for _ in range(3):
             run = family.step(run, prep)
             kept.append(family.state(run))
+            copies.append({name: array.copy() for name, array in kept[-1].items()})
         path = train_path(family, data, 3)
-        for tick, state in enumerate(kept):
-            for name, array in state.items():
-                assert np.array_equal(array, path.at(tick)[name]), (tick, name)
+        for tick, (state, copy) in enumerate(zip(kept, copies, strict=True)):
+            assert _same(state, copy), tick
+            assert _same(state, path.at(tick)), tick
+
+    def test_a_longer_training_begins_with_the_shorter_one(self) -> None:
+        """Bit for bit: what a tick does is not a matter of how many are planned."""
+        family, data = self.make(), self.data()
+        short, long = train_path(family, data, 3), train_path(family, data, 8)
+        assert all(_same(short.at(tick), long.at(tick)) for tick in range(4))
 
     def test_global_training_is_the_same_for_any_number_of_threads(self) -> None:
-        """Bit for bit."""
-        one = train_path(self.make(), self.data(), 5, threads=1)
-        three = train_path(self.make(), self.data(), 5, threads=3)
-        for name, array in one.states.items():
-            assert array.tobytes() == three.states[name].tobytes(), name
+        """Bit for bit, on enough rows for threads to be worth while."""
+        family, data = self.make(), self.data(self.MANY)
+        one = train_path(family, data, 3, threads=1)
+        for threads in (2, 3):
+            assert _same(one.states, train_path(family, data, 3, threads=threads).states), threads
+
+    def test_global_training_sees_rows_that_somebody_owns(self) -> None:
+        """Labels of other rows, and of rows of weight 0, make no difference; those of its own rows do."""
+        family, data = self.make(), self.data()
+        half = data.select(np.arange(0, len(data), 2))
+        hidden = np.ones(len(data.label), np.bool_)
+        hidden[half.rows()] = False
+        weight = np.where(np.arange(len(data.label)) % 5 == 0, np.float32(0), data.weight)
+        paths = [
+            train_path(family, replace(half, label=_flip(data.label, where), weight=weight), 5).states
+            for where in (np.zeros_like(hidden), hidden | (weight == 0), ~hidden & (weight > 0))
+        ]
+        assert _same(paths[0], paths[1])
+        assert not _same(paths[0], paths[2])
 
     def test_no_steps_is_the_start(self) -> None:
         """Exactly."""
@@ -102,7 +128,7 @@ class FamilyContract(ABC):
         start = path.at(self.TICKS // 2)
         trained = family.fit_users(start, data, self.orders(data, steps=0))
         assert not trained.failed.any()
-        assert np.array_equal(family.score(start, trained.personal, data), family.score(start, None, data))
+        assert family.score(start, trained.personal, data).tobytes() == family.score(start, None, data).tobytes()
 
     def test_personal_training_learns_the_users_own_rows(self) -> None:
         """From the end of the path."""
@@ -118,41 +144,67 @@ class FamilyContract(ABC):
         orders = self.orders(data)
         together = family.fit_users(end, data, orders).personal
         for positions in (np.array([4]), np.array([7, 2, 9]), np.arange(len(data))[::-1].copy()):
-            view = data.select(positions)
-            some = family.fit_users(end, view, _select(orders, positions)).personal
-            expected = family.score(end, take_users(together, positions), view)
-            assert np.array_equal(family.score(end, some, view), expected)
+            some = family.fit_users(end, data.select(positions), _select(orders, positions)).personal
+            assert _same(some, take_users(together, positions)), positions
 
-    def test_other_users_labels_make_no_difference(self) -> None:
-        """A personal model sees its user's rows only."""
+    def test_orders_are_of_one_user_each(self) -> None:
+        """Other users' steps, pull, rate and seed make no difference; one's own steps do."""
         family, data, end = self.make(), self.data(), self.path().end()
-        label = data.label.copy()
-        own = slice(data.start[5], data.stop[5])
-        label[: own.start], label[own.stop :] = 1 - label[: own.start], 1 - label[own.stop :]
-        five = np.array([5])
-        orders = self.orders(data)
-        one = take_users(family.fit_users(end, data, orders).personal, five)
-        two = take_users(family.fit_users(end, replace(data, label=label), orders).personal, five)
-        view = data.select(five)
-        assert np.array_equal(family.score(end, one, view), family.score(end, two, view))
+        orders, five = self.orders(data), np.array([5])
+        others = replace(orders, **{name: value + value.dtype.type(1) for name, value in vars(orders).items()})
+        for name, value in vars(others).items():
+            value[5] = getattr(orders, name)[5]
+        one, two = (take_users(family.fit_users(end, data, given).personal, five) for given in (orders, others))
+        assert _same(one, two)
+        fewer = family.fit_users(end, data, self.orders(data, steps=1)).personal
+        assert not _same(one, take_users(fewer, five))
+
+    def test_a_personal_model_sees_its_users_rows_only(self) -> None:
+        """Labels of others, and of own rows of weight 0, make no difference; those of its own rows do."""
+        family, data, end = self.make(), self.data(), self.path().end()
+        own = np.zeros(len(data.label), np.bool_)
+        own[data.start[5] : data.stop[5]] = True
+        weight = np.where(np.arange(len(own)) % 5 == 0, np.float32(0), data.weight)
+        models = []
+        for where in (np.zeros_like(own), ~own | (weight == 0), own & (weight > 0)):
+            shard = replace(data, label=_flip(data.label, where), weight=weight)
+            models.append(take_users(family.fit_users(end, shard, self.orders(data)).personal, np.array([5])))
+        assert _same(models[0], models[1])
+        assert not _same(models[0], models[2])
 
     def test_a_score_does_not_depend_on_the_batch(self) -> None:
         """Bit for bit."""
         family, data, end = self.make(), self.data(), self.path().end()
         personal = family.fit_users(end, data, self.orders(data)).personal
-        every = np.zeros(len(data.label), np.float32)
-        every[data.rows()] = family.score(end, personal, data)
-        for user in range(len(data)):
-            one = np.array([user])
-            view = data.select(one)
-            assert np.array_equal(family.score(end, take_users(personal, one), view), every[view.rows()])
+        for models in (personal, None):
+            every = np.zeros(len(data.label), np.float32)
+            every[data.rows()] = family.score(end, models, data)
+            for user in range(len(data)):
+                view = data.select(np.array([user]))
+                own = None if models is None else take_users(models, np.array([user]))
+                assert family.score(end, own, view).tobytes() == every[view.rows()].tobytes()
+
+    def test_scores_need_no_labels_and_add_offsets(self) -> None:
+        """As when events are still to come; an offset shifts a margin by as much."""
+        family, data, end = self.make(), self.data(), self.path().end()
+        personal = family.fit_users(end, data, self.orders(data)).personal
+        bare = replace(data, label=EMPTY, weight=EMPTY, offset=EMPTY)
+        for models in (personal, None):
+            margins = family.score(end, models, data)
+            assert margins.dtype == np.float32
+            shift = margins - family.score(end, models, bare)
+            assert np.allclose(shift, data.offset[data.rows()], rtol=0, atol=1e-5)
 
     def test_users_without_rows_keep_the_start(self) -> None:
-        """And do not fail."""
+        """And do not fail: their scores are the global model's."""
         family, data, end = self.make(), self.data(), self.path().end()
         trained = family.fit_users(end, data, self.orders(data))
-        empty = int(np.flatnonzero(data.counts == 0)[0])
-        assert not trained.failed[empty]
+        empty = np.flatnonzero(data.counts == 0)
+        assert len(empty)
+        assert not trained.failed[empty].any()
+        view = replace(data.select(empty[:1]), start=data.start[5:6], stop=data.stop[5:6])
+        alike = family.score(end, take_users(trained.personal, empty[:1]), view)
+        assert np.allclose(alike, family.score(end, None, view), rtol=0, atol=1e-6)
 
     def test_weights_have_names(self) -> None:
         """One value a name, for the global model and for each user."""
@@ -163,6 +215,20 @@ class FamilyContract(ABC):
         personal = family.fit_users(end, data, self.orders(data)).personal
         shown, own = family.weights(end, personal, names)
         assert own.shape == (len(data), len(shown))
+
+
+def _flip(label: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return np.where(where, 1 - label, label).astype(np.float32)
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two states, or two sets of personal models, are equal bit for bit."""
+    return one.keys() == other.keys() and all(_bits(one[name]) == _bits(other[name]) for name in one)
+
+
+def _bits(column: NDArray[Any] | Ragged) -> tuple[bytes, ...]:
+    parts = (column.values, column.indptr) if isinstance(column, Ragged) else (column,)
+    return tuple(part.tobytes() for part in parts)
 
 
 def _select(orders: Orders, positions: NDArray[np.int64]) -> Orders:

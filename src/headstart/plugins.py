@@ -1,4 +1,4 @@
-"""Names of implementations, loaded from their import paths when asked for; other packages add theirs by entry points."""
+"""Names of implementations, loaded by import path when asked for; other packages add theirs by entry points."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How long work tells how far it is.
 
-A `Progress` is called with the stage's name, the units done and the units there are. The library never prints; the command
-line draws bars.
+A `Progress` is called with the stage's name, the units done and the units there are. The library never prints; the
+command line draws bars.
 """
 
 from __future__ import annotations

@@ -47,14 +47,19 @@ def relabelled(where):
 
 
 def models(fitted):
-    """Feature map, path, plan and personal models as plain values and bytes."""
+    """Feature map, recipe, plan, path and personal models as plain values and bytes."""
     term = fitted.terms[0]
-    found = [repr(fitted.features.to_json()), str(term.recipe), term.plan.table().to_pylist()]
-    found += [(name, array.tobytes()) for name, array in term.path.arrays().items()]
-    for users, personal in term.store.scan():
-        values = [column.values if isinstance(column, Ragged) else column for column in personal.values()]
-        found += [users.to_pylist(), [value.tobytes() for value in values]]
-    return found
+    personal = {}
+    for users, columns in term.store.scan():
+        values = [column.values if isinstance(column, Ragged) else column for column in columns.values()]
+        personal[str(users)] = [value.tobytes() for value in values]
+    return {
+        "features": fitted.features.to_json(),
+        "recipe": term.recipe,
+        "plan": term.plan.table().to_pylist(),
+        "path": {name: array.tobytes() for name, array in term.path.arrays().items()},
+        "personal": personal,
+    }
 
 
 def compared(log, part):
@@ -111,12 +116,13 @@ def test_final_models_are_trained_on_tune_rows_too(how):
     part = parts_of(LOG, how)[0]
     given = trainer()
     given = replace(given, settings=replace(given.settings, branch=BranchSettings(ticks=12, rate=0.2), free_rate=False))
-    made = []
-    for log in (LOG, relabelled(part.tune)):
-        found = compare(log, [part], given, METHODS, about={}, resamples=10).models
-        made.append({name: (dict(models(one.fitted)[3:7]), models(one.fitted)[7:]) for name, one in found.items()})
+    one, other = (
+        compare(log, [part], given, METHODS, about={}, resamples=10).models for log in (LOG, relabelled(part.tune))
+    )
     for name in METHODS:
-        assert made[0][name] != made[1][name], name
+        first, second = models(one[name].fitted), models(other[name].fitted)
+        assert first["path"] != second["path"]
+        assert (first["personal"] != second["personal"]) == (name != "global")
 
 
 def test_a_users_own_labels_reach_none_of_its_item_statistics():

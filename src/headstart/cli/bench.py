@@ -24,15 +24,17 @@ def command(names: tuple[str, ...], json_file: Path | None) -> None:
         write_json(json_file, rows)
     screen = console()
     cells = [
-        [row["name"], _whole(row["ours"]), _whole(row["peer"]), row["unit"], number(row["ratio"], 1)]
-        + [number(row["of_limit"], 2)]
+        [
+            row["name"],
+            number(row["ours"], 0),
+            number(row["peer"], 0),
+            row["unit"],
+            number(row["ratio"], 1),
+            number(row["of_limit"], 2),
+        ]
         for row in rows
     ]
     screen.print(table("Bench", ["name", "ours", "peer", "unit", "ratio", "of limit"], cells))
     for row in rows:
         screen.print(f"{row['name']}: {row['notes']}")
     screen.print(rows[0]["machine"])
-
-
-def _whole(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"

@@ -45,7 +45,7 @@ def methods(rows: Sequence[Mapping[str, Any]], wide: bool) -> RenderableType:
     timed = any("fit_seconds" in row for row in rows)
     lines = []
     for row in rows:
-        cells = [_interval(row["metrics"][metric], " " if wide else "\n") for metric in ORDER]
+        cells = [_interval(row["metrics"][metric], wide) for metric in ORDER]
         seconds = [number(row["fit_seconds"], 1)] if timed else []
         lines.append([row["name"], *cells, _percent(row["harmed"]), *seconds])
     columns = ["method", *(NAMES[metric] for metric in ORDER), "harmed", *(["seconds"] if timed else [])]
@@ -92,8 +92,11 @@ def best_of(tried: Sequence[Any], by: str | None) -> str:
     return f" (best of {len(tried)} by {NAMES[by]} on tune rows)" if by else ""
 
 
-def _interval(values: Mapping[str, float | None], between: str) -> str:
-    return f"{_short(values['mean'])}{between}[{_short(values['lo'])} {_short(values['hi'])}]"
+def _interval(values: Mapping[str, float | None], wide: bool) -> str:
+    if values["mean"] is None:
+        return "-"
+    mean, lo, hi = (_short(values[key]) for key in ("mean", "lo", "hi"))
+    return f"{mean} [{lo} {hi}]" if wide else f"{mean}\n{lo} {hi}"
 
 
 def _short(value: float | None) -> str:

@@ -95,10 +95,10 @@ def progress() -> Iterator[Progress]:
 def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, gap: int = 2
 ) -> RenderableType:
-    """A table whose first `left` columns are text and whose others are numbers, `gap` spaces between two of them."""
+    """A table of numbers, but for its first `left` columns and those without a name; `gap` spaces between columns."""
     made = Table(header_style="bold", box=None, padding=(0, gap, 0, 0), pad_edge=False)
     for position, column in enumerate(columns):
-        made.add_column(column, justify="left" if position < left else "right", no_wrap=True)
+        made.add_column(column, justify="left" if position < left or not column else "right", no_wrap=True)
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return Group(Text(title, style="bold"), made)
@@ -121,4 +121,4 @@ def _clock(seconds: float) -> str:
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number as tables print it; a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 import click
 
 from headstart.cli import options
+from headstart.data.roles import FeatureSettings, Roles
 
 
 @click.group("data")
@@ -51,8 +54,22 @@ def export(name: str, out: Path, data_dir: Path | None, memory: str | None, over
     with parquet_or_csv(out, overwrite) as write, progress() as report:
         dataset = build(name, data_dir, memory, report)
         write(dataset.table)
-    roles = dataset.roles
-    label = roles.label if roles.rule is None else f"{roles.label}{roles.rule.sign}{roles.rule.value:g}"
-    flags = {"user": roles.user, "label": label, "item": roles.item, "time": roles.time, "list": roles.list}
-    text = " ".join(f"--{flag} '{value}'" for flag, value in flags.items() if value)
-    click.echo(f"{out}: {dataset.table.num_rows:,} events; read it with {text}")
+    flags = " ".join(_flags(dataset.roles, dataset.features))
+    click.echo(f"{out}: {dataset.table.num_rows:,} events; read it with {flags}")
+
+
+def _flags(roles: Roles, features: FeatureSettings) -> Iterator[str]:
+    """Flags that read an exported file as the ready data set is read."""
+    rule = "" if roles.rule is None else f"{roles.rule.sign}{roles.rule.value:g}"
+    for name in ("user", "label", "positive", "item", "time", "list", "weight", "offset"):
+        value = getattr(roles, name)
+        if value is not None:
+            yield f"--{name} {quote(value + rule if name == 'label' else value)}"
+    for name in ("features", "categorical", "drop"):
+        columns = getattr(roles, name)
+        if columns:
+            yield f"--{name} {quote(','.join(columns))}"
+    if features.item_statistics:
+        yield "--item-statistics"
+    for bag, columns in features.bags:
+        yield f"--bag {quote(bag + '=' + ','.join(columns))}"

@@ -13,7 +13,10 @@ from headstart.cli import options
 @click.argument("model", type=options.FILE)
 @click.argument("user")
 def command(model: Path, user: str) -> None:
-    """Remove USER from MODEL: the personal model, the row of the plan and their bytes on disk. The user is then served the global model."""
+    """Remove USER from MODEL: the personal model, the row of the plan and their bytes on disk.
+
+    The user is then served the global model.
+    """
     from headstart.scoring.files import forget_user
 
     forget_user(model, user)

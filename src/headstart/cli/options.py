@@ -6,16 +6,21 @@ import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from headstart.errors import SettingsError
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Names(click.ParamType):
+class _Names(_ParamType):
     name = "a,b"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
@@ -23,7 +28,7 @@ class _Names(click.ParamType):
         return tuple(str(part).strip() for part in parts if str(part).strip())
 
 
-class _Output(click.ParamType):
+class _Output(_ParamType):
     """A file that will be written. Refused at the door rather than after hours of training."""
 
     name = "file"

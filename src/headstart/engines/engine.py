@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 S = TypeVar("S")
-I = TypeVar("I")
+I = TypeVar("I")  # noqa: E741
 R = TypeVar("R")
 
 

@@ -129,4 +129,4 @@ class ModelFamily(Protocol):
     def weights(
         self, start: State, personal: Personal | None, names: Sequence[str]
     ) -> tuple[Sequence[str], NDArray[np.float32]]:
-        """What each model says of each feature, for people: names, values (U, len(names)); U = 1 for the global model."""
+        """What each model says of each feature: names, values (U, len(names)); U = 1 for the global model."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
 from types import ModuleType
-from typing import Any, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from headstart.errors import DataError, SettingsError
 from headstart.kernels import logistic as dense
 from headstart.kernels import logistic_sparse as sparse
 from headstart.kernels.dtypes import COLUMN, REAL, ROW, SUM
-from headstart.models.family import Orders, Personal, Ragged, State, Trained
+from headstart.models.family import Objective, Orders, Personal, Ragged, State, Trained
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -157,8 +157,8 @@ class LogisticRegression:
     l2: float = 1.0
     momentum: bool = True
 
-    name = "logistic"
-    objective = "logistic"
+    name: ClassVar[str] = "logistic"
+    objective: ClassVar[Objective] = "logistic"
 
     def __post_init__(self) -> None:
         if not (isfinite(self.l2) and self.l2 >= 0):

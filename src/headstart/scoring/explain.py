@@ -16,7 +16,7 @@ from headstart.scoring.fitted import Fitted, Term
 
 
 def explain(fitted: Fitted, user: int | str, most: int = 10) -> dict[str, Any]:
-    """What is known of one user: in each term events, group, t_u, steps, reason, and the `most` weights that moved most.
+    """What is known of one user: in each term events, group, t_u, steps, reason, the `most` weights that moved most.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def explain(fitted: Fitted, user: int | str, most: int = 10) -> dict[str, Any]:
 
 
 def weights(fitted: Fitted) -> Iterator[pa.Table]:
-    """Every weight of every personal model, a shard at a time: tables with the columns term, user, feature and weight."""
+    """Every weight of every personal model, a shard at a time: tables with columns term, user, feature, weight."""
     for term in fitted.terms:
         names = fitted.features.names(term.bag)
         places = Vocabulary(term.plan.users)

@@ -47,7 +47,7 @@ class Scorer:
         return self.score_blocks(self.blocks(log)[0])
 
     def blocks(self, log: EventLog) -> tuple[list[Blocks], Counter[str]]:
-        """The events of `log` as features, for each term, offsets with the first; and counts of what training had not seen."""
+        """The events of `log` as features for each term, offsets with the first; counts of what training had not seen."""
         odd: Counter[str] = Counter()
         made: dict[str, Blocks] = {}
         for bag in dict.fromkeys(term.bag for term in self.fitted.terms):
@@ -90,7 +90,7 @@ def _score_term(term: Term, users: Vocabulary, data: Blocks) -> Scores:
 
 
 def _serve(term: Term, users: Vocabulary, data: Blocks) -> tuple[NDArray[np.bool_], NDArray[np.int32], Personal]:
-    """Who of `data` is served a personal model, (U,); the tick that each starts at, (U,); and these models, in order."""
+    """Who is served a personal model, (U,); the tick that each starts at, (U,); and these models, in order."""
     place = users.index(data.users)
     asked = np.flatnonzero((place >= 0) & (data.counts > 0))
     asked = asked[term.plan.personal[place[asked]]]

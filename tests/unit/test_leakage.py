@@ -52,7 +52,7 @@ def models(fitted):
     personal = {}
     for users, columns in term.store.scan():
         values = [column.values if isinstance(column, Ragged) else column for column in columns.values()]
-        personal[str(users)] = [value.tobytes() for value in values]
+        personal[tuple(users.to_pylist())] = [value.tobytes() for value in values]
     return {
         "features": fitted.features.to_json(),
         "recipe": term.recipe,

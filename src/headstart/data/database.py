@@ -103,7 +103,7 @@ def brief(message: str) -> str:
         return lines[0]
     after = [part for part in lines if not part.startswith(("Original Line", "Invalid Input Error: CSV Error"))]
     cause = after[0] if after else lines[0]
-    return f"line {line[1]}: {cause}"
+    return f"line {line[1]}: {cause}; correct that line"
 
 
 def quoted(name: str) -> str:

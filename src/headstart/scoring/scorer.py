@@ -47,7 +47,7 @@ class Scorer:
         return self.score_blocks(self.blocks(log)[0])
 
     def blocks(self, log: EventLog) -> tuple[list[Blocks], Counter[str]]:
-        """The events of `log` as features for each term, offsets with the first; counts of what training had not seen."""
+        """The events of `log` as features for each term, offsets with the first; counts of what was never seen."""
         odd: Counter[str] = Counter()
         made: dict[str, Blocks] = {}
         for bag in dict.fromkeys(term.bag for term in self.fitted.terms):

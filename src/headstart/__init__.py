@@ -20,6 +20,7 @@ _EXPORTS = {
     "Fitted": "headstart.scoring",
     "Fixed": "headstart.schedules",
     "GlobalPath": "headstart.path",
+    "GradientBoosting": "headstart.models.gbdt",
     "HeadstartError": "headstart.errors",
     "Last": "headstart.schedules",
     "LogisticRegression": "headstart.models.logistic",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from headstart.engines import Threads as Threads
     from headstart.errors import HeadstartError as HeadstartError
     from headstart.estimator import Personalizer as Personalizer
+    from headstart.models.gbdt import GradientBoosting as GradientBoosting
     from headstart.models.logistic import LogisticRegression as LogisticRegression
     from headstart.path import GlobalPath as GlobalPath
     from headstart.path import SaveAt as SaveAt

@@ -62,8 +62,8 @@ class Personalizer(ClassifierMixin, BaseEstimator):
     ----------
     family : `ModelFamily`; None: ``LogisticRegression()``
     schedule : who leaves the global path where; None: ``ByAbundance()``
-    ticks : T, the length of the path; None: 100
-    rate : size of local steps, as a share of 1 / (the user's own curvature bound)
+    ticks : T, the length of the path; None: what is usual for the family
+    rate : size of local steps, see `headstart.models.family.Orders`; None: what is usual for the family
     seed : of all that is random
     threads : how many to use; no number depends on it
 
@@ -87,7 +87,7 @@ class Personalizer(ClassifierMixin, BaseEstimator):
         family: ModelFamily | None = None,
         schedule: Schedule | None = None,
         ticks: int | None = None,
-        rate: float = 0.25,
+        rate: float | None = None,
         seed: int = 0,
         threads: int = 1,
     ) -> None:
@@ -209,17 +209,18 @@ class Personalizer(ClassifierMixin, BaseEstimator):
         return tuple(getattr(self, "feature_names_in_", (f"x{k}" for k in range(self.n_features_in_))))
 
     def _train(self, data: _Training) -> Fitted:
-        if not self.rate > 0:
+        if self.rate is not None and not self.rate > 0:
             raise SettingsError(f"rate is {self.rate}; give a number above 0")
         family: ModelFamily = LogisticRegression() if self.family is None else self.family
         schedule: Schedule = ByAbundance() if self.schedule is None else self.schedule
         engine: Engine = Serial() if self.threads == 1 else Threads(self.threads)
-        ticks = 100 if self.ticks is None else self.ticks
+        ticks = family.habits.ticks if self.ticks is None else self.ticks
+        rate = family.habits.rate if self.rate is None else self.rate
         path = train_path(family, data.blocks, ticks, seed=self.seed, threads=engine.width)
         table = UserTable(data.blocks.users, data.events)
         term = leave(
             family, path, schedule, table, data.blocks,
-            entity=data.roles.user, engine=engine, store=MemoryStore(), rate=self.rate, seed=self.seed,
+            entity=data.roles.user, engine=engine, store=MemoryStore(), rate=rate, seed=self.seed,
         )  # fmt: skip
         about = {
             "classes": self.classes_.tolist(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -42,26 +43,38 @@ class SaveAt:
 class GlobalPath:
     """States of the global model at recorded ticks.
 
+    An array that only grows, each tick's being the beginning of the last one (trees, or what never changes), is kept
+    once, with its length at each tick. Any other array is kept tick by tick.
+
     Attributes
     ----------
     ticks : int64 (K,), recorded ticks, ascending, from 0
-    states : the states, each array with a leading axis of length K
+    states : of each array that grows the longest; the others stacked, with a leading axis of length K
     planned : T, the ticks that schedules count in. Training may have stopped earlier, at ``ticks[-1]``; every later
         tick is then that state (design: "if global training stops early").
+    sizes : int64 (K,) for each array that grows, its length at each tick
     """
 
     ticks: NDArray[np.int64]
     states: State
     planned: int
+    sizes: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
     def record(cls, ticks: Sequence[int], states: Iterable[State], planned: int) -> GlobalPath:
-        """Stack `states`, taken at `ticks`, into a path."""
+        """Make a path of `states`, taken at `ticks`."""
         kept = list(states)
-        stacked = {name: np.stack([state[name] for state in kept]) for name in kept[0]}
-        for array in stacked.values():
-            array.setflags(write=False)
-        return cls(np.asarray(ticks, np.int64), MappingProxyType(stacked), planned)
+        stacked: dict[str, NDArray[Any]] = {}
+        sizes: dict[str, NDArray[np.int64]] = {}
+        for name in kept[0]:
+            arrays = [state[name] for state in kept]
+            if _grow(arrays):
+                stacked[name] = arrays[-1].view()
+                sizes[name] = np.array([len(array) for array in arrays], np.int64)
+            else:
+                stacked[name] = np.stack(arrays)
+            stacked[name].setflags(write=False)
+        return cls(np.asarray(ticks, np.int64), MappingProxyType(stacked), planned, sizes)
 
     @property
     def stopped(self) -> int:
@@ -79,7 +92,10 @@ class GlobalPath:
         position = int(np.searchsorted(self.ticks, min(tick, self.stopped)))
         if tick < 0 or self.ticks[position] != min(tick, self.stopped):
             raise SettingsError(f"the path keeps no state at tick {tick}; train with SaveAt(ticks=({tick},))")
-        return MappingProxyType({name: array[position] for name, array in self.states.items()})
+        sizes = {name: sizes[position] for name, sizes in self.sizes.items()}
+        return MappingProxyType(
+            {name: array[: sizes[name]] if name in sizes else array[position] for name, array in self.states.items()}
+        )
 
     def end(self) -> State:
         """The global model: the state where training stopped."""
@@ -87,9 +103,10 @@ class GlobalPath:
 
     def until(self, tick: int, planned: int) -> GlobalPath:
         """The path as if training had stopped at the recorded `tick`, with schedules counting in `planned` ticks."""
-        size = int(np.searchsorted(self.ticks, tick, side="right"))
-        cut = {name: array[:size] for name, array in self.states.items()}
-        return GlobalPath(self.ticks[:size], MappingProxyType(cut), planned)
+        count = int(np.searchsorted(self.ticks, tick, side="right"))
+        sizes = {name: sizes[:count] for name, sizes in self.sizes.items()}
+        last = {name: array[: sizes[name][-1] if name in sizes else count] for name, array in self.states.items()}
+        return GlobalPath(self.ticks[:count], MappingProxyType(last), planned, sizes)
 
     def __reduce__(self) -> tuple[Callable[[State], GlobalPath], tuple[State]]:
         """Pickled as its arrays: read-only mappings cannot be pickled."""
@@ -98,10 +115,28 @@ class GlobalPath:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as named arrays, for the store."""
         own = {"ticks": self.ticks, "planned": np.asarray(self.planned, np.int64)}
-        return own | {f"state.{name}": array for name, array in self.states.items()}
+        sizes = {f"size.{name}": array for name, array in self.sizes.items()}
+        return own | {f"state.{name}": array for name, array in self.states.items()} | sizes
 
     @classmethod
     def from_arrays(cls, arrays: State) -> GlobalPath:
         """The inverse of `arrays`."""
-        states = {name.removeprefix("state."): array for name, array in arrays.items() if name.startswith("state.")}
-        return cls(arrays["ticks"], MappingProxyType(states), int(arrays["planned"]))
+        parts = {
+            kind: {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+            for kind in ("state.", "size.")
+        }
+        return cls(arrays["ticks"], MappingProxyType(parts["state."]), int(arrays["planned"]), parts["size."])
+
+
+def _grow(arrays: Sequence[NDArray[Any]]) -> bool:
+    """Whether each array, bit for bit, is the beginning of the next."""
+    return all(
+        one is two
+        or (
+            one.shape[1:] == two.shape[1:]
+            and len(one) <= len(two)
+            and one.dtype == two.dtype
+            and two[: len(one)].tobytes() == one.tobytes()
+        )
+        for one, two in pairwise(arrays)
+    )

@@ -27,7 +27,7 @@ LOG = read(MADE.table, MADE.roles)
 
 def trainer():
     """Item statistics are features made of labels; T, its stop and the rate are all chosen."""
-    settings = Settings(grid=Grid(ticks=(6, 12), rate=(0.1, 0.5)))
+    settings = Settings(grid=Grid((6, 12), (0.1, 0.5)))
     return Trainer(LogisticRegression(), replace(MADE.features, item_statistics=True), settings, Serial())
 
 

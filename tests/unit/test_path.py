@@ -62,3 +62,34 @@ def test_arrays_round_trip():
     assert again.planned == 10
     assert np.array_equal(again.ticks, path().ticks)
     assert np.array_equal(again.states["coef"], path().states["coef"])
+
+
+def growing():
+    arrays = np.arange(10.0), np.array([3, 1], np.int32)
+    states = [{"nodes": arrays[0][:size], "bins": arrays[1], "base": np.array([float(size)])} for size in (0, 4, 10)]
+    return GlobalPath.record((0, 1, 2), states, planned=5)
+
+
+def test_arrays_that_only_grow_are_kept_once():
+    made = growing()
+    assert made.states["nodes"].shape == (10,)
+    assert made.states["bins"].shape == (2,)
+    assert made.states["base"].shape == (3, 1)
+    for tick, size in enumerate((0, 4, 10)):
+        assert made.at(tick)["nodes"].tolist() == list(range(size))
+        assert made.at(tick)["bins"].tolist() == [3, 1]
+        assert made.at(tick)["base"].tolist() == [size]
+
+
+def test_growing_arrays_are_cut_and_come_back():
+    shorter = growing().until(1, planned=3)
+    assert shorter.states["nodes"].shape == (4,)
+    assert shorter.end()["nodes"].tolist() == [0, 1, 2, 3]
+    again = GlobalPath.from_arrays(growing().arrays())
+    assert again.at(1)["nodes"].tolist() == [0, 1, 2, 3]
+    assert again.until(1, 1).arrays().keys() == growing().arrays().keys()
+
+
+def test_equal_states_of_a_vector_are_no_special_case():
+    still = GlobalPath.record((0, 1), [{"coef": np.ones(3)}] * 2, planned=2)
+    assert still.at(0)["coef"].tolist() == still.end()["coef"].tolist() == [1, 1, 1]

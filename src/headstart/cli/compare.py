@@ -18,6 +18,8 @@ DEFAULT = "global,local,as-printed,by-abundance"
 @options.training
 @options.splitting
 @options.judging
+@click.option("--grid", help="A table over seeds instead: trees, of so many global and so many personal ones.")
+@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Seeds of --grid.")
 @options.json_file
 @options.config
 def command(**given: Any) -> None:
@@ -25,21 +27,30 @@ def command(**given: Any) -> None:
 
     DATA is a Parquet, CSV, TSV or Arrow file, or a folder of Parquet parts.
     """
-    from headstart.cli.comparison import show
+    from headstart.cli.comparison import show, show_grid
     from headstart.cli.console import console, progress
-    from headstart.cli.inputs import open_source, parts_of, trainer_of
+    from headstart.cli.inputs import methods_of, open_source, parts_of, trainer_of
     from headstart.experiments.compare import compare
-    from headstart.methods import METHODS, check
+    from headstart.experiments.grid import run_grid
+    from headstart.methods import METHODS, split_by_family
     from headstart.store.files import write_json
 
-    methods = tuple(METHODS) if given["methods"] == ("all",) else given["methods"]
-    check(methods)
+    methods = methods_of(given, METHODS if given["methods"] == ("all",) else given["methods"])
     with progress() as report:
         trainer = trainer_of(given, report)
+        split_by_family(methods, trainer.family)
         source = open_source(given, report)
+        trainer = replace(trainer, features=source.features)
+        if given["grid"]:
+            head = {"dataset": source.name, "split": "user-random"}
+            sizes = {"seeds": given["seeds"], "test": given["test"], "k": given["k"]}
+            document = run_grid(given["grid"], source.log, trainer, about=head, **sizes)
+            if given["json_file"]:
+                write_json(given["json_file"], document)
+            show_grid(document, console())
+            return
         how, parts = parts_of(given, source.log)
         about = {"dataset": source.name, "split": how, "seed": given["seed"]}
-        trainer = replace(trainer, features=source.features)
         judging = {"k": given["k"], "resamples": given["bootstrap"]}
         result = compare(source.log, parts, trainer, methods, about=about, **judging)
     if given["json_file"]:

@@ -22,7 +22,18 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     console.print("Events are training events; group 1 has the users with the least.\n")
     for row in document["methods"]:
         console.print(settings(row))
+    for name, why in document["not_defined"].items():
+        console.print(f"{name}: not defined for this model: {why}")
     say_notes(console, document["notes"], document["left_out"])
+
+
+def show_grid(document: Mapping[str, Any], console: Console) -> None:
+    """Print a table over seeds."""
+    metrics = [name for name in document["rows"][0]["metrics"] if name in NAMES]
+    rows = [[row["name"], *(_mean_and_sd(row["metrics"][name]) for name in metrics)] for row in document["rows"]]
+    console.print(table(f"Grid of {document['grid']}", ["", *(NAMES[name] for name in metrics)], rows))
+    settings = ", ".join(f"{name} {value}" for name, value in document["settings"].items())
+    console.print(f"Mean and standard deviation over {document['seeds']} seeds of the mean over users; {settings}")
 
 
 def show_metrics(document: Mapping[str, Any], console: Console) -> None:
@@ -97,6 +108,10 @@ def _interval(values: Mapping[str, float | None], wide: bool) -> str:
         return "-"
     mean, lo, hi = (_short(values[key]) for key in ("mean", "lo", "hi"))
     return f"{mean} [{lo} {hi}]" if wide else f"{mean}\n{lo} {hi}"
+
+
+def _mean_and_sd(values: Mapping[str, float | None]) -> str:
+    return f"{number(values['mean'])} ({number(values['sd'])})"
 
 
 def _short(value: float | None) -> str:

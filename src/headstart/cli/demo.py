@@ -38,10 +38,12 @@ def command(out: Path, dataset: str, **given: Any) -> None:
     from headstart.cli.console import console, progress
     from headstart.cli.inputs import open_source, parts_of, trainer_of
     from headstart.experiments.compare import compare
+    from headstart.models import FAMILIES
     from headstart.scoring.files import new_model
     from headstart.store.files import write_json
 
-    flags = ["--dataset", dataset, "--ticks", "100", "--rate", "0.25"]
+    habits = FAMILIES.load(given["model"]).habits
+    flags = ["--dataset", dataset, "--ticks", str(habits.ticks), "--rate", str(habits.rate)]
     given = compare_command.make_context("compare", flags).params | given
     screen = console()
     with progress() as report, _folder(out), new_model(out / "model", overwrite=True) as draft:

@@ -26,16 +26,17 @@ def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **g
     trained on all. DATA is a Parquet, CSV, TSV or Arrow file, or a folder of Parquet parts.
     """
     from headstart.cli.console import console, progress
-    from headstart.cli.inputs import open_source, trainer_of, tune_rows
+    from headstart.cli.inputs import methods_of, open_source, trainer_of, tune_rows
     from headstart.cli.summary import show_model, summary
-    from headstart.methods import check
+    from headstart.methods import split_by_family
     from headstart.scoring import load_model
     from headstart.scoring.files import new_model
     from headstart.store.files import write_json
 
-    check([method])
+    method = methods_of(given, [method])[-1]
     with progress() as report, new_model(out, overwrite) as draft:
         trainer = trainer_of(given, report)
+        split_by_family([method], trainer.family)
         source = open_source(given, report)
         trainer = replace(trainer, features=source.features)
         tune = tune_rows(source.log, given["tune"], given["seed"])

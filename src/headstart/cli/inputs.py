@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +20,7 @@ from headstart.errors import DataError, SettingsError
 from headstart.methods import BranchSettings
 from headstart.methods.tuned import Settings, Trainer
 from headstart.models import FAMILIES
+from headstart.models.family import ModelFamily
 from headstart.progress import Progress
 
 ROLES = ("user", "item", "time", "weight", "offset", "positive", "features", "categorical", "drop")
@@ -110,11 +112,38 @@ def engine_of(options: Mapping[str, Any]) -> Engine:
     return engine
 
 
+def family_of(options: Mapping[str, Any]) -> ModelFamily:
+    """The family that was named, with the hyper-parameters that were given."""
+    name = options["model"]
+    kind = FAMILIES.load(name)
+    known = [field.name for field in fields(kind) if field.name != "name"]
+    given = {name: options[name] for name in known if options.get(name) is not None}
+    for text in options["hyper"]:
+        key, sign, value = text.partition("=")
+        if not sign or key not in known:
+            raise SettingsError(f"--set {text}: {name} has the hyper-parameters {', '.join(known)}; give NAME=VALUE")
+        given[key] = value
+    try:
+        family: ModelFamily = msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"hyper-parameters of {name}: {error}; see --set") from error
+    return family
+
+
+def methods_of(options: Mapping[str, Any], named: Sequence[str]) -> tuple[str, ...]:
+    """The methods that were `named`, and fixed-A+B where its counts are given."""
+    counts = options["global_trees"], options["personal_trees"]
+    if counts == (None, None):
+        return tuple(named)
+    if None in counts:
+        raise SettingsError("give both --global-trees and --personal-trees, or neither")
+    return (*named, f"fixed-{counts[0]}+{counts[1]}")
+
+
 def trainer_of(options: Mapping[str, Any], progress: Progress) -> Trainer:
     """What it takes to train, from flags."""
     engine = engine_of(options)
-    kind = FAMILIES.load(options["model"])
-    family = kind(**{field.name: options[field.name] for field in fields(kind) if options.get(field.name) is not None})
+    family = family_of(options)
     rate = options["rate"]
     branch = BranchSettings(
         ticks=options["ticks"], groups=options["groups"], steps=options["steps"], pull=options["pull"]

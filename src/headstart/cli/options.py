@@ -170,7 +170,12 @@ source = stack(
     reading,
 )
 
-family = click.option("--model", default="logistic", show_default=True, help="Model family.")
+family = stack(
+    click.option("--model", default="logistic", show_default=True, help="Model family, e.g. logistic or gbdt."),
+    click.option(
+        "--set", "hyper", multiple=True, metavar="NAME=VALUE", help="A hyper-parameter of the family; may be repeated."
+    ),
+)
 
 training = stack(
     family,
@@ -180,17 +185,17 @@ training = stack(
     click.option(
         "--rate",
         type=click.FloatRange(0, min_open=True),
-        help="Local step as a share of 1 / (own curvature bound); chosen on tune rows where not given.",
+        help="Size of local steps (gbdt: shrinkage); chosen on tune rows where not given.",
     ),
     click.option("--groups", type=click.IntRange(1), default=10, show_default=True, help="Abundance groups C."),
     click.option("--steps", type=click.IntRange(0), help="Local steps; T - t_u where not given."),
+    click.option("--global-trees", type=click.IntRange(0), help="With --personal-trees: also the method fixed-A+B."),
+    click.option("--personal-trees", type=click.IntRange(0), help="Steps of each user's own in fixed-A+B."),
     click.option(
         "--pull", type=click.FloatRange(0), default=0.0, show_default=True, help="Strength of the anchor to the start."
     ),
-    click.option("--l2", type=click.FloatRange(0), default=1.0, show_default=True, help="L2 on the summed loss."),
-    click.option(
-        "--momentum/--no-momentum", default=True, show_default=True, help="Nesterov momentum of global training."
-    ),
+    click.option("--l2", type=click.FloatRange(0), help="L2 on the summed loss; the family's own where not given."),
+    click.option("--momentum/--no-momentum", default=None, help="Nesterov momentum of global training. [momentum]"),
     click.option(
         "--tolerance",
         type=click.FloatRange(0),

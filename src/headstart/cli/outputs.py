@@ -45,3 +45,17 @@ def parquet_or_csv(path: Path, overwrite: bool) -> Iterator[Callable[[pa.Table],
                 writer.close()
         if writer is None:
             raise SettingsError(f"there is nothing to write to {path}")
+
+
+def write_once(path: Path, text: str, overwrite: bool) -> None:
+    """Write `text` to the file `path`, which appears whole.
+
+    Raises
+    ------
+    SettingsError
+        where it exists and is not to be overwritten
+    """
+    if path.exists() and not overwrite:
+        raise SettingsError(f"{path} exists; give --overwrite to replace it, or another name")
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")

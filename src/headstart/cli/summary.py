@@ -86,6 +86,8 @@ def show_user(document: Mapping[str, Any], console: Console) -> None:
             f" t_u = {term['t_u']} of {term['ticks']}, then {term['steps']} steps alone"
         )
         console.print(f"served the {term['serve']} model ({term['reason']})")
+        for name, value in term["facts"].items():
+            console.print(f"{name}: {value:,.6g}")
         rows = [
             [row["feature"], f"{row['global']:+.4f}", f"{row['personal']:+.4f}", f"{row['moved']:+.4f}"]
             for row in term["moved"]

@@ -15,7 +15,7 @@ from headstart.data.split import Part
 from headstart.errors import DataError
 from headstart.evaluation import UserMetrics, group_summary
 from headstart.kernels.dtypes import REAL
-from headstart.methods import METHODS, check
+from headstart.methods import METHODS, split_by_family
 from headstart.methods.judgement import judge
 from headstart.methods.tuned import TrainedMethod, Trainer
 from headstart.methods.tuning import held_rows
@@ -63,8 +63,7 @@ def compare(
     k : last rank of ranking metrics; None: all
     resamples : of the bootstrap
     """
-    check(methods)
-    names = list(dict.fromkeys(methods))
+    names, missing = split_by_family(methods, trainer.family)
     trained_names = names if REFERENCE in names else [REFERENCE, *names]
     entries = {name: _Entry(np.full(len(log), np.nan, REAL), np.zeros(len(log), np.bool_)) for name in trained_names}
     tested = np.zeros(len(log), np.bool_)
@@ -95,6 +94,7 @@ def compare(
         **judged.counts,
         "select": trainer.settings.select,
         "methods": rows,
+        "not_defined": missing,
         "groups": _groups(log, parts[0], entries, judged.users, trainer.settings.branch.groups),
         "pairs": judged.pairs,
         "notes": {**log.notes, "users_without_training_rows": int((reference.terms[0].plan.events == 0).sum())},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Branch:
     name, source : see `Method`
     schedule : who leaves where
     ticks : T; None: the task's
-    rate : step size as a share of 1 / (the user's own curvature bound)
+    rate : size of local steps, see `Orders`
     """
 
     name: str
@@ -39,8 +40,8 @@ class Branch:
     rate: float = 0.25
 
     def applies(self, family: ModelFamily) -> str | None:
-        """Every family has a path."""
-        return None
+        """Every family has a path; what else it lacks it says itself."""
+        return family.habits.undefined.get(self.name)
 
     def fit(self, task: Task) -> Fitted:
         """Plan, and train personal models from the task's path."""
@@ -99,9 +100,9 @@ class BranchSettings:
     Attributes
     ----------
     ticks : T; None: the task's
-    rate : step size as a share of 1 / (the user's own curvature bound)
+    rate : size of local steps, see `Orders`
     groups : C, abundance groups
-    steps : local steps; None: T - t_u, and T for fine-tune
+    steps : local steps; None: T - t_u, and T for fine-tune and anchored
     pull : strength of the anchor to the start
     """
 
@@ -118,7 +119,14 @@ METHODS: Mapping[str, tuple[str, Callable[[BranchSettings], Schedule]]] = {
     "as-printed": (f"{PAPER}, Algorithm 3.1 to the letter", lambda s: AsPrinted(s.groups, s.steps, s.pull)),
     "by-abundance": (f"{PAPER}, section 3.2 as it is explained", lambda s: ByAbundance(s.groups, s.steps, s.pull)),
     "fine-tune": ("the end of the path, then local steps", lambda s: Last(s.steps or s.ticks or 0, s.pull)),
+    "anchored": ("fine-tune, held back by an anchor", lambda s: Last(s.steps or s.ticks or 0, s.pull or ANCHOR)),
 }
+
+ANCHOR = 1.0
+"""The pull of anchored where none is given."""
+
+COUNTS = re.compile(r"fixed-(\d+)\+(\d+)")
+"""Names of methods that take so many ticks of the path, then so many local steps: the paper's "20+50"."""
 
 
 def names() -> list[str]:
@@ -128,10 +136,27 @@ def names() -> list[str]:
 
 def check(wanted: Sequence[str]) -> None:
     """Raise `SettingsError` unless every one of `wanted` is a method."""
-    unknown = [name for name in wanted if name not in names()]
+    unknown = [name for name in wanted if name not in names() and not COUNTS.fullmatch(name)]
     if unknown or not wanted:
         found = f"no method is called {unknown[0]!r}" if unknown else "no method is named"
-        raise SettingsError(f"{found}; there are {', '.join(names())}")
+        raise SettingsError(f"{found}; there are {', '.join(names())}, and fixed-A+B: A ticks, then B local steps")
+
+
+def split_by_family(wanted: Sequence[str], family: ModelFamily) -> tuple[list[str], dict[str, str]]:
+    """Those of `wanted` that `family` has, each once, and why it has not the others.
+
+    Raises
+    ------
+    SettingsError
+        where one of them is no method, or the family has none of them
+    """
+    missing = {name: why for name in wanted if (why := family.habits.undefined.get(name))}
+    there = [name for name in dict.fromkeys(wanted) if name not in missing]
+    if missing and not there:
+        name, why = next(iter(missing.items()))
+        raise SettingsError(f"method {name!r} does not exist for {family.name}: {why}")
+    check(there)
+    return there, missing
 
 
 def branch(name: str, settings: BranchSettings) -> Branch:
@@ -143,6 +168,9 @@ def branch(name: str, settings: BranchSettings) -> Branch:
         where no branching method has that name
     """
     check([name])
+    if counts := COUNTS.fullmatch(name):
+        leave, steps = map(int, counts.groups())
+        return Branch(name, PAPER, Fixed(leave, steps, settings.pull), max(leave, 1), settings.rate)
     if name not in METHODS:
         return Branch(name, "a plugin", SCHEDULES.load(name)(), settings.ticks, settings.rate)
     source, schedule = METHODS[name]

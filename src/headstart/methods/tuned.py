@@ -33,21 +33,16 @@ class Settings:
     branch : settings of each method; ``branch.ticks`` None is chosen on tune rows
     free_rate : whether the rate is chosen on tune rows
     select : the metric that choices are made by
-    grid : what is tried
+    grid : what is tried; None: what is usual for the family
     tolerance, seed : see `train_path`
     """
 
     branch: BranchSettings = BranchSettings()
     free_rate: bool = True
     select: str = "auc"
-    grid: Grid = Grid()
+    grid: Grid | None = None
     tolerance: float = 0.0
     seed: int = 0
-
-    @property
-    def longest(self) -> int:
-        """The longest T that may be chosen."""
-        return self.branch.ticks or max(self.grid.ticks)
 
 
 @dataclass(frozen=True)
@@ -93,11 +88,13 @@ class Trainer:
 
         Without tune rows nothing is free: T is the longest of the grid, training does not stop early.
         """
-        given, longest = self.settings.branch, self.settings.longest
+        given, longest = self.settings.branch, self.longest(methods)
         if not tune.any():
-            fixed = replace(given, ticks=longest)
-            return longest, {name: Choice(fixed) for name in methods}
-        tuner = Tuner(self.task(log.take(~tune)), log.take(tune), self.settings.select, self.settings.grid)
+            fixed = replace(given, ticks=given.ticks or max(self.grid.ticks))
+            if self.settings.free_rate:
+                fixed = replace(fixed, rate=self.family.habits.rate)
+            return longest, {name: Choice(replace(fixed, ticks=branch(name, fixed).ticks)) for name in methods}
+        tuner = Tuner(self.task(log.take(~tune), longest), log.take(tune), self.settings.select, self.grid)
         stop = tuner.stop()
         tuner.task.end_at(stop)
         return stop, {name: tuner.choose(name, given, self.settings.free_rate) for name in methods}
@@ -110,7 +107,7 @@ class Trainer:
         new_store: Callable[[], PersonalStore] = MemoryStore,
     ) -> Iterator[TrainedMethod]:
         """Train the methods of `choices` on all of `log`, one after another; the global path is trained once."""
-        task = self.task(log, stop, new_store)
+        task = self.task(log, self.longest(list(choices)), stop, new_store)
         begin = time.perf_counter()
         task.path()
         shared = time.perf_counter() - begin
@@ -119,15 +116,29 @@ class Trainer:
             fitted = branch(name, choice.settings).fit(task)
             yield TrainedMethod(fitted, choice, stop, shared + time.perf_counter() - begin)
 
+    @property
+    def grid(self) -> Grid:
+        """What is tried."""
+        return self.settings.grid or Grid.of(self.family.habits)
+
+    def longest(self, methods: Sequence[str]) -> int:
+        """The longest T that may be chosen for any of `methods`."""
+        given = self.settings.branch
+        return max(branch(name, given).ticks or max(self.grid.ticks) for name in methods)
+
     def task(
-        self, log: EventLog, stop: int | None = None, new_store: Callable[[], PersonalStore] = MemoryStore
+        self,
+        log: EventLog,
+        ticks: int | None = None,
+        stop: int | None = None,
+        new_store: Callable[[], PersonalStore] = MemoryStore,
     ) -> Task:
-        """The task of training on all of `log`."""
+        """The task of training on all of `log`, for T up to `ticks` (None: the longest of the grid)."""
         return Task(
             log=log,
             features=FeatureMap.fit(log, self.features),
             family=self.family,
-            ticks=self.settings.longest,
+            ticks=ticks or self.settings.branch.ticks or max(self.grid.ticks),
             engine=self.engine,
             stop=stop,
             tolerance=self.settings.tolerance,

@@ -20,6 +20,7 @@ from headstart.evaluation import HeldOut, held_out, per_user
 from headstart.evaluation.metrics import Margins
 from headstart.methods.branch import BranchSettings, branch
 from headstart.methods.method import Task
+from headstart.models.family import Habits
 from headstart.scoring import Scorer
 
 
@@ -30,11 +31,16 @@ class Grid:
     Attributes
     ----------
     ticks : values of T
-    rate : step sizes, as shares of 1 / (the user's own curvature bound)
+    rate : sizes of local steps
     """
 
-    ticks: tuple[int, ...] = (50, 100, 200)
-    rate: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+    ticks: tuple[int, ...]
+    rate: tuple[float, ...]
+
+    @classmethod
+    def of(cls, habits: Habits) -> Grid:
+        """What a family has tried."""
+        return cls(habits.try_ticks, habits.try_rate)
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Tuner:
     task: Task
     tune: EventLog
     select: str
-    grid: Grid = Grid()
+    grid: Grid
     sample_rows: int = 1_000_000
 
     def stop(self) -> int:
@@ -103,7 +109,8 @@ class Tuner:
         if name == "global":
             yield replace(given, ticks=given.ticks or longest)
             return
-        ticks: Sequence[int] = (given.ticks,) if given.ticks else [t for t in self.grid.ticks if t <= longest]
+        own = branch(name, given).ticks
+        ticks: Sequence[int] = (own,) if own else [t for t in self.grid.ticks if t <= longest]
         for t, rate in product(ticks or [longest], self.grid.rate if free_rate else (given.rate,)):
             yield replace(given, ticks=t, rate=rate)
 

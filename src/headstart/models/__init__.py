@@ -4,6 +4,9 @@ from headstart.plugins import Catalogue
 
 FAMILIES = Catalogue(
     kind="model",
-    own={"logistic": "headstart.models.logistic:LogisticRegression"},
-    reserved=dict.fromkeys(("gbdt", "mf", "fm"), "is not in this version"),
+    own={
+        "logistic": "headstart.models.logistic:LogisticRegression",
+        "gbdt": "headstart.models.gbdt:GradientBoosting",
+    },
+    reserved=dict.fromkeys(("mf", "fm"), "is not in this version"),
 )

@@ -6,7 +6,7 @@ A family is a frozen dataclass of hyper-parameters plus the verbs of `ModelFamil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -72,6 +72,8 @@ class Orders:
     pull : float32 (U,), strength of the anchor to the start, on the user's summed loss
     rate : float32 (U,), step size as a share of 1 / (the user's own curvature bound)
     seed : uint64 (U,), of the user alone: who else is in the shard makes no difference
+
+    What a step, its size and the anchor are is the family's to say; this is what gradient descent makes of them.
     """
 
     steps: NDArray[np.int32]
@@ -94,6 +96,43 @@ class Trained:
     failed: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Habits:
+    """What is usual for a family, where the caller does not say otherwise.
+
+    Attributes
+    ----------
+    ticks, rate : T, and the size of local steps
+    try_ticks, try_rate : what is tried for each on tune rows
+    undefined : methods that the family does not have, and why, in words
+    """
+
+    ticks: int = 100
+    rate: float = 0.25
+    try_ticks: tuple[int, ...] = (50, 100, 200)
+    try_rate: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+    undefined: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What sets one personal model apart, by feature.
+
+    Attributes
+    ----------
+    names : n of them
+    shared, own : float32 (n,), what the global and the personal model say of each
+    change : float32 (n,), the larger its size, the more the feature sets the user apart
+    facts : what else there is to know of the model, by name
+    """
+
+    names: Sequence[str]
+    shared: NDArray[np.float32]
+    own: NDArray[np.float32]
+    change: NDArray[np.float32]
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
 class ModelFamily(Protocol):
     """A kind of model that can be trained globally, tick by tick, and continued for each user alone."""
 
@@ -104,6 +143,10 @@ class ModelFamily(Protocol):
     @property
     def objective(self) -> Objective:
         """``"logistic"``: labels in {0, 1}, margins that are log-odds; ``"squared"``: margins that are ratings."""
+
+    @property
+    def habits(self) -> Habits:
+        """Usual settings, and methods that do not apply."""
 
     def prepare(self, data: Blocks, seed: int, threads: int) -> Prep:
         """Compute once what every tick needs. No number of the model depends on `threads`."""
@@ -130,3 +173,6 @@ class ModelFamily(Protocol):
         self, start: State, personal: Personal | None, names: Sequence[str]
     ) -> tuple[Sequence[str], NDArray[np.float32]]:
         """What each model says of each feature: names, values (U, len(names)); U = 1 for the global model."""
+
+    def moved(self, start: State, end: State, personal: Personal, names: Sequence[str]) -> Moved:
+        """What sets the one model in `personal`, which left the path at `start`, apart from the global model `end`."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from headstart.data.vocab import Vocabulary
 from headstart.errors import SettingsError
-from headstart.models.family import Personal, take_users
+from headstart.models.family import Moved, take_users
 from headstart.schedules import Reason
 from headstart.scoring.fitted import Fitted, Term
 
@@ -54,11 +54,30 @@ def weights(fitted: Fitted) -> Iterator[pa.Table]:
                 )
 
 
+def global_text(fitted: Fitted) -> str:
+    """The global model as the text of the library that it came from.
+
+    Raises
+    ------
+    SettingsError
+        where its family has none
+    """
+    term = fitted.terms[0]
+    write = getattr(term.family, "to_lightgbm", None)
+    if write is None:
+        raise SettingsError(f"{term.family.name} is no model of LightGBM's; only gbdt has its text")
+    text: str = write(term.path.end(), fitted.features.names(term.bag))
+    return text
+
+
 def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dict[str, Any] | None:
     plan, place = term.plan, term.plan.place(user)
     if place < 0:
         return None
     personal = term.store.get(plan.users[place].as_py()) if plan.personal[place] else None
+    start, end = term.path.at(int(plan.ticks[place])), term.path.end()
+    names = fitted.features.names(term.bag)
+    moved = None if personal is None else term.family.moved(start, end, personal, names)
     return {
         "entity": term.entity,
         "events": int(plan.events[place]),
@@ -69,23 +88,21 @@ def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dic
         "pull": float(plan.pull[place]),
         "serve": "global" if personal is None else "personal",
         "reason": Reason(int(plan.reason[place])).label,
-        "moved": [] if personal is None else _moved(fitted, term, int(plan.ticks[place]), personal, most),
+        "facts": {} if moved is None else dict(moved.facts),
+        "moved": [] if moved is None else _moved(moved, most),
     }
 
 
-def _moved(fitted: Fitted, term: Term, tick: int, personal: Personal, most: int) -> list[dict[str, Any]]:
-    """The weights that moved furthest from the global model, furthest first."""
-    names = fitted.features.names(term.bag)
-    features, own = term.family.weights(term.path.at(tick), personal, names)
-    _, shared = term.family.weights(term.path.end(), None, names)
-    change = own[0] - shared[0]
-    furthest = np.argsort(-np.abs(change), kind="stable")[:most]
+def _moved(moved: Moved, most: int) -> list[dict[str, Any]]:
+    """The features that moved furthest from the global model, furthest first; those that did not move are left out."""
+    furthest = np.argsort(-np.abs(moved.change), kind="stable")[:most]
     return [
         {
-            "feature": features[place],
-            "global": float(shared[0, place]),
-            "personal": float(own[0, place]),
-            "moved": float(change[place]),
+            "feature": moved.names[place],
+            "global": float(moved.shared[place]),
+            "personal": float(moved.own[place]),
+            "moved": float(moved.change[place]),
         }
         for place in furthest
+        if moved.change[place]
     ]

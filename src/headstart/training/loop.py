@@ -60,7 +60,9 @@ def train_path(
 
 
 def _movement(before: State, after: State) -> float:
-    """Largest change of any number of the state, as a share of the largest number."""
+    """Largest change of any number of the state, as a share of the largest number; a state that grows has moved."""
+    if any(before[name].shape != after[name].shape for name in after):
+        return np.inf
     change = max(float(np.max(np.abs(after[name] - before[name]), initial=0.0)) for name in after)
     size = max(float(np.max(np.abs(array), initial=0.0)) for array in after.values())
     return change / size if size else change

@@ -3,72 +3,61 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from headstart.kernels.dtypes import COLUMN, REAL, ROW
+from headstart.kernels import binning
+from headstart.kernels.dtypes import REAL, ROW
+from headstart.models.gbdt.rows import frozen
+
+MOST = 63
+"""Bins that a feature may have: what the kernels that grow trees have room for."""
+
+SAMPLE = 200_000
+"""Rows that bounds are cut on, as LightGBM does, evenly spaced among all."""
 
 
 @dataclass(frozen=True)
 class Bins:
+    """Where the bins of d features end.
+
+    Attributes
+    ----------
+    upper : float32, bounds; bin b of feature j holds values up to ``upper[upper_ptr[j] + b]``, the last one any
+    upper_ptr : int64 (d + 1,)
+    """
+
     upper: NDArray[np.float32]
     upper_ptr: NDArray[np.int64]
 
-    MOST: ClassVar[int] = 63
-
     @classmethod
-    def cut(cls, matrix, rows, width, most):
+    def cut(cls, matrix: tuple[NDArray[Any], ...], rows: NDArray[np.int64], width: int, most: int) -> Bins:
+        """Cut `width` features over `rows` of a matrix, see `Rows`, into at most `most` bins each."""
+        sample = rows if len(rows) <= SAMPLE else rows[np.linspace(0, len(rows) - 1, SAMPLE).astype(ROW)]
+        upper, size = np.empty((width, most), REAL), np.empty(width, ROW)
+        cut = binning.cut_dense if len(matrix) == 1 else binning.cut_sparse
+        cut(*matrix, frozen(sample), most, upper, size)
+        return cls(upper[np.arange(most) < size[:, None]], np.concatenate([[0], np.cumsum(size)]).astype(ROW))
+
+    def codes(self, matrix: tuple[NDArray[Any], ...], rows: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+        """Bins of `rows` as the kernels that grow trees take them; other rows of the matrix hold no meaning."""
+        out, bounds = np.empty(matrix[0].shape, np.uint8), (frozen(self.upper), frozen(self.upper_ptr))
         if len(matrix) == 1:
-            X = np.nan_to_num(matrix[0][rows])
-        else:
-            X = csr_array((matrix[0], matrix[1], matrix[2]), shape=(len(matrix[2]) - 1, width))[rows]
-            X = X.tocsc()
-        out = []
-        for j in range(width):
-            if len(matrix) == 1:
-                v, c = np.unique(X[:, j], return_counts=True)
-            else:
-                d = X.data[X.indptr[j] : X.indptr[j + 1]]
-                v, c = np.unique(np.append(d, np.float32(0)), return_counts=True)
-                c[np.searchsorted(v, 0)] += len(rows) - len(d) - 1
-            if len(v) > most:
-                cum = np.cumsum(c)
-                at = np.unique(np.searchsorted(cum, cum[-1] * np.arange(1, most) / most))
-                at = at[at < len(v) - 1]
-            else:
-                at = np.arange(len(v) - 1)
-            lo, hi = v[at], v[at + 1]
-            mid = ((lo.astype(np.float64) + hi) / 2).astype(np.float32)
-            out.append(np.append(np.where(mid < hi, mid, lo), np.float32(np.inf)))
-        ptr = np.concatenate([[0], np.cumsum([len(o) for o in out])]).astype(ROW)
-        return cls(np.concatenate([np.empty(0, REAL), *out]).astype(REAL), ptr)
-
-    def _code(self, j, x):
-        return np.searchsorted(self.upper[self.upper_ptr[j] : self.upper_ptr[j + 1]], np.nan_to_num(x)).astype(np.uint8)
-
-    def zero(self):
-        return np.array([self._code(j, np.float32(0)) for j in range(len(self.upper_ptr) - 1)], np.uint8)
-
-    def codes(self, matrix, rows):
-        if len(matrix) == 1:
-            out = np.zeros(matrix[0].shape, np.uint8)
-            for j in range(out.shape[1]):
-                out[rows, j] = self._code(j, matrix[0][rows, j])
+            binning.encode_dense(*matrix, rows, *bounds, out)
             return (out,)
-        out = np.zeros(len(matrix[0]), np.uint8)
-        order = np.argsort(matrix[1], kind="stable")
-        cols = matrix[1][order]
-        for j in np.unique(cols):
-            a, b = np.searchsorted(cols, [j, j + 1])
-            out[order[a:b]] = self._code(j, matrix[0][order[a:b]])
-        return out, matrix[1], matrix[2], self.zero()
+        binning.encode_sparse(*matrix, rows, *bounds, out)
+        zero = np.empty(len(self.upper_ptr) - 1, np.uint8)
+        binning.encode_zeros(*bounds, zero)
+        return out, *matrix[1:], zero
 
-    def table(self, matrix, rows):
-        got = self.codes(matrix, rows)
-        if len(got) == 1:
-            return got[0][rows].astype(REAL), np.zeros(got[0].shape[1], ROW)
-        data = got[0].astype(REAL) - got[3][matrix[1]]
-        return csr_array((data, matrix[1], matrix[2]), shape=(len(matrix[2]) - 1, len(got[3])))[rows], got[3].astype(ROW)
+    def table(self, matrix: tuple[NDArray[Any], ...], rows: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+        """Bins of `rows` as numbers, dense or CSR, and the bin that is written as 0 for each feature, int64 (d,)."""
+        codes, *others = self.codes(matrix, rows)
+        if not others:
+            return codes[rows].astype(REAL), np.zeros(codes.shape[1], ROW)
+        columns, pointers, zero = others
+        shifted = csr_array((codes.astype(REAL) - zero[columns], columns, pointers), (len(pointers) - 1, len(zero)))
+        return shifted[rows], zero.astype(ROW)

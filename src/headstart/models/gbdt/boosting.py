@@ -16,7 +16,7 @@ from headstart.kernels.dtypes import REAL, SUM
 from headstart.kernels.grow import Growth, grow_users
 from headstart.models.family import Habits, Moved, Objective, Orders, Personal, Ragged, State, Trained
 from headstart.models.gbdt import lightgbm
-from headstart.models.gbdt.bins import Bins
+from headstart.models.gbdt.bins import MOST, Bins
 from headstart.models.gbdt.forest import (
     columns_of,
     columns_of_users,
@@ -117,8 +117,8 @@ class GradientBoosting:
         for name in ("learning_rate", "feature_fraction"):
             if not 0 < getattr(self, name) <= 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; give a number above 0 and at most 1")
-        if self.bins > Bins.MOST:
-            raise SettingsError(f"bins is {self.bins}; a code has one byte and LightGBM sums, give at most {Bins.MOST}")
+        if self.bins > MOST:
+            raise SettingsError(f"bins is {self.bins}; give at most {MOST}")
         if self.objective not in WRITTEN:
             raise SettingsError(f"objective is {self.objective!r}; there are {', '.join(WRITTEN)}")
 

@@ -36,7 +36,7 @@ class Branch:
     source: str
     schedule: Schedule
     ticks: int | None = None
-    rate: float = 0.25
+    rate: float = 0.05
 
     def applies(self, family: ModelFamily) -> str | None:
         """Every family has a path."""
@@ -106,7 +106,7 @@ class BranchSettings:
     """
 
     ticks: int | None = None
-    rate: float = 0.25
+    rate: float = 0.05
     groups: int = 10
     steps: int | None = None
     pull: float = 0.0
@@ -117,7 +117,10 @@ METHODS: Mapping[str, tuple[str, Callable[[BranchSettings], Schedule]]] = {
     "local": ("the user's data only", lambda s: Fixed(0, s.steps, s.pull)),
     "as-printed": (f"{PAPER}, Algorithm 3.1 to the letter", lambda s: AsPrinted(s.groups, s.steps, s.pull)),
     "by-abundance": (f"{PAPER}, section 3.2 as it is explained", lambda s: ByAbundance(s.groups, s.steps, s.pull)),
-    "fine-tune": ("the end of the path, then local steps", lambda s: Last(s.steps or s.ticks or 0, s.pull)),
+    "fine-tune": (
+        "the end of the path, then local steps",
+        lambda s: Last((s.ticks or 0) if s.steps is None else s.steps, s.pull),
+    ),
 }
 
 
@@ -131,7 +134,7 @@ def check(wanted: Sequence[str]) -> None:
     unknown = [name for name in wanted if name not in names()]
     if unknown or not wanted:
         found = f"no method is called {unknown[0]!r}" if unknown else "no method is named"
-        raise SettingsError(f"{found}; there are {', '.join(names())}")
+        raise SettingsError(f"{found}; known: {', '.join(names())}")
 
 
 def branch(name: str, settings: BranchSettings) -> Branch:

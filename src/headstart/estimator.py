@@ -79,7 +79,7 @@ class Personalizer(ClassifierMixin, BaseEstimator):
 
         sklearn.set_config(enable_metadata_routing=True)
         model = Personalizer().set_fit_request(users=True).set_score_request(users=True)
-        GridSearchCV(model, {"rate": [0.1, 0.25]}).fit(X, y, users=users)
+        GridSearchCV(model, {"rate": [0.02, 0.05, 0.1]}).fit(X, y, users=users)
     """
 
     def __init__(

@@ -47,12 +47,10 @@ class Catalogue:
             where the name is unknown or reserved, or its module cannot be imported
         """
         if name in self.reserved:
-            raise SettingsError(
-                f"{self.kind} {name!r} {self.reserved[name]}; there are {', '.join(sorted(self.paths()))}"
-            )
+            raise SettingsError(f"{self.kind} {name!r} {self.reserved[name]}; known: {', '.join(sorted(self.paths()))}")
         paths = self.paths()
         if name not in paths:
-            raise SettingsError(f"no {self.kind} is called {name!r}; there are {', '.join(sorted(paths))}")
+            raise SettingsError(f"no {self.kind} is called {name!r}; known: {', '.join(sorted(paths))}")
         module, _, attribute = paths[name].partition(":")
         try:
             return getattr(import_module(module), attribute)

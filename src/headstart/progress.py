@@ -6,7 +6,8 @@ command line draws bars.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -14,3 +15,11 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 def silent(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
+
+
+@contextmanager
+def stage(progress: Progress, name: str) -> Iterator[None]:
+    """Tell of work in one piece: when it begins and when it is done."""
+    progress(name, 0, 1)
+    yield
+    progress(name, 1, 1)

@@ -130,12 +130,14 @@ def test_arrays_and_frames_of_numbers_say_the_same(planted, fitted):
 def test_sparse_matrices_of_indicators(planted, kind):
     X = np.hstack([planted.X[:, :1] > 0, planted.X[:, [2]] > 0.1, planted.X[:, [3]] > 1, planted.X[:, [1]] < 0]) * 1.0
     t = planted.train
-    sparse = Personalizer().fit(kind(X[t]), planted.y[t], users=planted.users[t])
+    sparse = Personalizer(rate=0.25).fit(kind(X[t]), planted.y[t], users=planted.users[t])
     assert sparse.fitted_.features.sparse
     np.testing.assert_array_equal(sparse.fitted_.features.scale, 1.0)
     found = sparse.predict_proba(kind(X), users=planted.users)
     assert np.array_equal(sparse.predict_proba(X, users=planted.users), found)
-    dense = Personalizer().fit(X[t], planted.y[t], users=planted.users[t]).predict_proba(X, users=planted.users)
+    dense = (
+        Personalizer(rate=0.25).fit(X[t], planted.y[t], users=planted.users[t]).predict_proba(X, users=planted.users)
+    )
     assert np.corrcoef(found[:, 1], dense[:, 1])[0, 1] > 0.95
 
 

@@ -57,7 +57,7 @@ def run(names: Sequence[str] = (), progress: Progress = silent) -> list[Row]:
     """
     for name in names:
         if name not in ENTRIES:
-            raise SettingsError(f"no bench is called {name!r}; there are {', '.join(sorted(ENTRIES))}")
+            raise SettingsError(f"no bench is called {name!r}; known: {', '.join(sorted(ENTRIES))}")
     return [_row(name, _load(name)(progress)) for name in names or ENTRIES]
 
 
@@ -66,9 +66,10 @@ def _load(name: str) -> Callable[[Progress], Measured]:
     try:
         return cast(Callable[[Progress], Measured], getattr(import_module(module), attribute))
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"bench {name!r} measures beside {error.name}, which is not installed; install it"
-        ) from error
+        message = (
+            f"bench {name!r} measures beside {error.name}, which is not installed: pip install 'headstart[sklearn]'"
+        )
+        raise SettingsError(message) from error
 
 
 def _row(name: str, measured: Measured) -> Row:

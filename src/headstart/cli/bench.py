@@ -15,7 +15,7 @@ from headstart.cli import options
 def command(names: tuple[str, ...], json_file: Path | None) -> None:
     """Measure speed beside a peer in the same run: all entries, or those NAMES."""
     from headstart.bench.registry import run
-    from headstart.cli.console import console, number, progress, table
+    from headstart.cli.console import console, number, print_table, progress, table
     from headstart.store.files import write_json
 
     with progress() as report:
@@ -34,7 +34,7 @@ def command(names: tuple[str, ...], json_file: Path | None) -> None:
         ]
         for row in rows
     ]
-    screen.print(table("Bench", ["name", "ours", "peer", "unit", "ratio", "of limit"], cells))
+    print_table(screen, table("Bench", ["name", "ours", "peer", "unit", "ratio", "of limit"], cells))
     for row in rows:
         screen.print(f"{row['name']}: {row['notes']}")
     screen.print(rows[0]["machine"])

@@ -7,18 +7,17 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from headstart.cli.console import number, say_notes, table
+from headstart.cli.console import fits, number, print_table, say_notes, table
 
 ORDER = ("map", "mrr", "auc", "ndcg", "logloss")
 NAMES = {"map": "MAP", "mrr": "MRR", "auc": "AUC", "ndcg": "nDCG", "logloss": "log-loss"}
 PAIRED = ("auc", "map", "logloss")
-WIDE = 120
 
 
 def show(document: Mapping[str, Any], console: Console) -> None:
     """Print methods, what they differ by from global, abundance groups, settings and notes."""
     show_metrics(document, console)
-    console.print(groups(document))
+    print_table(console, groups(document))
     console.print("Events are training events; group 1 has the users with the least.\n")
     for row in document["methods"]:
         console.print(settings(row))
@@ -38,7 +37,8 @@ def show_grid(document: Mapping[str, Any], console: Console) -> None:
 
 def show_metrics(document: Mapping[str, Any], console: Console) -> None:
     """Print the methods, and what they differ by from global."""
-    console.print(methods(document["methods"], console.width >= WIDE))
+    wide = methods(document["methods"], wide=True)
+    print_table(console, wide if fits(console, wide) else methods(document["methods"], wide=False))
     console.print(
         f"Mean over the {document['n_users_in_averages']:,} users with both classes among {document['n_test_events']:,}"
         " test events, and 95 % bootstrap interval over users. Harmed: users whose held-out log-loss is above the"
@@ -47,12 +47,12 @@ def show_metrics(document: Mapping[str, Any], console: Console) -> None:
     differences = against_global(document["pairs"])
     if differences:
         columns = ["method", "metric", "difference", "95 %", "95 %, all pairs", ""]
-        console.print(table("Difference from global", columns, differences, left=2))
+        print_table(console, table("Difference from global", columns, differences, left=2))
         console.print("Interval of the pair alone, and of all pairs and metrics at once. *, **: it excludes 0.\n")
 
 
 def methods(rows: Sequence[Mapping[str, Any]], wide: bool) -> RenderableType:
-    """One row a method; where the screen is not wide, intervals stand under the means."""
+    """One row a method; where it is not to be wide, intervals stand under the means."""
     timed = any("fit_seconds" in row for row in rows)
     lines = []
     for row in rows:

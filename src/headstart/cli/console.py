@@ -17,11 +17,11 @@ from headstart.progress import Progress
 
 NARROWEST, UNBOUNDED = 80, 1000
 NOTES = {
-    "users_with_one_event": "users have one event only",
-    "users_with_one_class": "users have events of one class only",
-    "users_without_training_rows": "users have no training rows, and are served the global model",
-    "users_below_min_events": "users with fewer than --min-events events were left out",
-    "events_above_max_events": "events beyond the last --max-events of a user were left out",
+    "users_with_one_event": "users with one event only",
+    "users_with_one_class": "users with events of one class only",
+    "users_without_training_rows": "users without training rows, served the global model",
+    "users_below_min_events": "users left out, with fewer events than --min-events",
+    "events_above_max_events": "events left out, before the last --max-events of their user",
 }
 """What the counts in ``notes`` say."""
 
@@ -104,11 +104,23 @@ def table(
     return Group(Text(title, style="bold"), made)
 
 
+def print_table(screen: Console, made: RenderableType) -> None:
+    """Print a table whole: one that is wider than the screen is wrapped by it, no number is cut off."""
+    kept, screen.width = screen.width, UNBOUNDED
+    screen.print(made)
+    screen.width = kept
+
+
+def fits(screen: Console, made: RenderableType) -> bool:
+    """Whether a table is no wider than the screen."""
+    return screen.measure(made, options=screen.options.update_width(UNBOUNDED)).maximum <= screen.width
+
+
 def say_notes(screen: Console, notes: Mapping[str, int], left_out: Mapping[str, str]) -> None:
     """A line for each oddity that is no error: counts of `notes`, and feature columns left out with the reason."""
     for what, text in NOTES.items():
         if notes.get(what):
-            screen.print(f"note: {notes[what]:,} {text}")
+            screen.print(f"note: {text}: {notes[what]:,}")
     for column, reason in left_out.items():
         screen.print(f"note: column {column!r} is no feature: {reason}")
 

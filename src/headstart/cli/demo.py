@@ -30,8 +30,8 @@ def command(out: Path, dataset: str, **given: Any) -> None:
     """Compare the paper's methods on real data, and leave a model behind.
 
     The data are two thousand households' purchases in a year, turned into lists: which categories does the household
-    buy this week? T and the rate are fixed here (100 and 0.25), so that the demo is quick; headstart compare chooses
-    them on tune rows.
+    buy this week? T is 100 here, so that the demo is quick; the rate of each method is chosen on tune rows, and so is T
+    by headstart compare.
     """
     from headstart.cli.compare import command as compare_command
     from headstart.cli.comparison import show
@@ -39,11 +39,12 @@ def command(out: Path, dataset: str, **given: Any) -> None:
     from headstart.cli.inputs import open_source, parts_of, trainer_of
     from headstart.experiments.compare import compare
     from headstart.models import FAMILIES
+    from headstart.progress import stage
     from headstart.scoring.files import new_model
     from headstart.store.files import write_json
 
     habits = FAMILIES.load(given["model"]).habits
-    flags = ["--dataset", dataset, "--ticks", str(habits.ticks), "--rate", str(habits.rate)]
+    flags = ["--dataset", dataset, "--ticks", str(habits.ticks)]
     given = compare_command.make_context("compare", flags).params | given
     screen = console()
     with progress() as report, _folder(out), new_model(out / "model", overwrite=True) as draft:
@@ -54,8 +55,8 @@ def command(out: Path, dataset: str, **given: Any) -> None:
         about = {"dataset": source.name, "split": how, "seed": given["seed"]}
         result = compare(source.log, parts, replace(trainer, features=source.features), METHODS, about=about)
         kept = result.models[KEPT]
-        facts = {"data": source.name, "fingerprint": source.log.fingerprint(), "notes": dict(source.log.notes)}
-        draft.commit(kept.fitted, kept.about() | facts)
+        with stage(report, "saving"):
+            draft.commit(kept.fitted, kept.about() | source.about())
         write_json(out / "compare.json", result.document)
     show(result.document, screen)
     user = kept.fitted.terms[0].plan.users[len(source.log.users) // 2].as_py()

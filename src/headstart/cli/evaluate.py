@@ -26,9 +26,10 @@ def command(model: Path, data: Path, json_file: Path | None, **given: Any) -> No
     """
     from headstart.cli.comparison import show_metrics
     from headstart.cli.console import console, progress, say_notes
-    from headstart.cli.inputs import reading, stage
+    from headstart.cli.inputs import reading
     from headstart.data.log import read
     from headstart.experiments.evaluate import evaluate
+    from headstart.progress import stage
     from headstart.scoring import load_model
     from headstart.store.files import write_json
 
@@ -48,4 +49,4 @@ def command(model: Path, data: Path, json_file: Path | None, **given: Any) -> No
     )
     say_notes(screen, document["notes"], {})
     for what, count in sorted(document["unseen"].items()):
-        screen.print(f"note: {count:,} {what}")
+        screen.print(f"note: {what}: {count:,}")

@@ -29,6 +29,7 @@ def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **g
     from headstart.cli.inputs import methods_of, open_source, trainer_of, tune_rows
     from headstart.cli.summary import show_model, summary
     from headstart.methods import split_by_family
+    from headstart.progress import stage
     from headstart.scoring import load_model
     from headstart.scoring.files import new_model
     from headstart.store.files import write_json
@@ -42,8 +43,8 @@ def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **g
         tune = tune_rows(source.log, given["tune"], given["seed"])
         stop, choices = trainer.choose(source.log, tune, [method])
         trained = next(trainer.train(source.log, stop, choices, draft.new_store))
-        facts = {"data": source.name, "fingerprint": source.log.fingerprint(), "notes": dict(source.log.notes)}
-        draft.commit(trained.fitted, trained.about() | facts)
+        with stage(report, "saving"):
+            draft.commit(trained.fitted, trained.about() | source.about())
     document = summary(out, load_model(out))
     if json_file:
         write_json(json_file, document)

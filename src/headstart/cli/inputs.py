@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from headstart.methods import BranchSettings
 from headstart.methods.tuned import Settings, Trainer
 from headstart.models import FAMILIES
 from headstart.models.family import ModelFamily
-from headstart.progress import Progress
+from headstart.progress import Progress, stage
 
 ROLES = ("user", "item", "time", "weight", "offset", "positive", "features", "categorical", "drop")
 
@@ -34,6 +34,10 @@ class Source:
     title: str
     log: EventLog
     features: FeatureSettings
+
+    def about(self) -> dict[str, Any]:
+        """What a model keeps of the log that it was trained on."""
+        return {"data": self.name, "fingerprint": self.log.fingerprint(), "notes": dict(self.log.notes)}
 
 
 def open_source(options: Mapping[str, Any], progress: Progress) -> Source:
@@ -62,14 +66,6 @@ def reading(options: Mapping[str, Any]) -> dict[str, Any]:
     """How a log is read, from flags: arguments of `headstart.data.log.read` and `batches`."""
     given = {name: options[name] for name in ("memory", "threads", "delimiter", "header")}
     return {**given, "format": options["file_format"]}
-
-
-@contextmanager
-def stage(progress: Progress, name: str) -> Iterator[None]:
-    """Work that is not told how far it is."""
-    progress(name, 0, 1)
-    yield
-    progress(name, 1, 1)
 
 
 def roles_of(options: Mapping[str, Any], default: Roles | None = None) -> Roles:

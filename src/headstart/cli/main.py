@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -25,6 +26,9 @@ _COMMANDS = {
 }
 
 
+_WRONG_PATHS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
 class _Lazy(click.Group):
     """A group whose commands live in modules of their own."""
 
@@ -36,6 +40,12 @@ class _Lazy(click.Group):
             return None
         command: click.Command = import_module(f"headstart.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would print an empty line
+            raise click.Abort from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -51,7 +61,8 @@ def headstart() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 work failed, 2 bad input, 130 interrupted."""
     try:
-        code = headstart.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = None if arguments is None else list(arguments)
+        code = headstart.main(args=given, prog_name="headstart", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = 2
@@ -65,15 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except HeadstartError as error:
         code = _say(str(error), 1)
     except (click.Abort, KeyboardInterrupt):
-        code = _say("interrupted; nothing was left half-written", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 1
+        begin = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+        code = _say("interrupted; nothing was left half-written", 130, begin)
+    except MemoryError:
+        code = _say("there is not enough memory; give fewer columns, --max-events, or a lower --hash-buckets", 1)
     except OSError as error:
-        code = _say(f"{error.strerror or error}{': ' + str(error.filename) if error.filename else ''}", 2)
+        place = f"{error.filename}: " if error.filename else ""
+        code = _say(f"{place}{error.strerror or error}", 2 if isinstance(error, _WRONG_PATHS) else 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(message: str, code: int) -> int:
-    click.echo("headstart: " + " ".join(message.split()), err=True)
+def _say(message: str, code: int, begin: str = "") -> int:
+    click.echo(f"{begin}headstart: {' '.join(message.split())}", err=True)
     return code

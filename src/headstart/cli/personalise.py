@@ -23,15 +23,18 @@ def command(model: Path, events: Path, **given: Any) -> None:
     that MODEL keeps. A user that MODEL knows already gets a new model from EVENTS alone.
     """
     from headstart.cli.console import progress
-    from headstart.cli.inputs import engine_of, reading, stage
+    from headstart.cli.inputs import engine_of, reading
     from headstart.data.log import read
-    from headstart.scoring import load_model
+    from headstart.progress import stage
+    from headstart.scoring import Scorer, load_model
     from headstart.training import personalise_model
 
-    roles = load_model(model).roles
+    fitted = load_model(model)
     with progress() as report:
         with stage(report, f"reading {events}"):
-            log = read(events, roles, trainable=False, **reading(given))
+            log = read(events, fitted.roles, trainable=False, **reading(given))
         plan = personalise_model(model, log, engine=engine_of(given), progress=report)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in plan.reasons().items())
     click.echo(f"{model}: {len(plan.users):,} users from {len(log):,} events: {reasons}")
+    for what, count in sorted(Scorer(fitted).blocks(log)[1].items()):
+        click.echo(f"note: {what}: {count:,}")

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console, RenderableType
 
 from headstart.cli.comparison import best_of
-from headstart.cli.console import say_notes, table
+from headstart.cli.console import print_table, say_notes, table
 from headstart.models import FAMILIES
 from headstart.schedules import SCHEDULES
 from headstart.scoring import Fitted, Term
@@ -74,7 +74,7 @@ def show_model(document: Mapping[str, Any], console: Console) -> None:
         console.print(
             f"users: {reasons}; {term['personal_models']:,} personal models in {term['personal_bytes']:,} bytes\n"
         )
-        console.print(_groups(term))
+        print_table(console, _groups(term))
     say_notes(console, about.get("notes", {}), document["left_out"])
 
 
@@ -94,7 +94,7 @@ def show_user(document: Mapping[str, Any], console: Console) -> None:
         ]
         if rows:
             columns = ["feature", "global", "personal", "moved"]
-            console.print(table(f"\nThe {len(rows)} weights that moved most", columns, rows))
+            print_table(console, table(f"\nThe {len(rows)} weights that moved most", columns, rows))
 
 
 def _groups(term: Mapping[str, Any]) -> RenderableType:

@@ -19,6 +19,7 @@ from headstart.methods import METHODS, split_by_family
 from headstart.methods.judgement import judge
 from headstart.methods.tuned import TrainedMethod, Trainer
 from headstart.methods.tuning import held_rows
+from headstart.progress import stage
 from headstart.schedules import Borders, ByAbundance, UserTable
 from headstart.scoring import Scorer
 
@@ -72,18 +73,17 @@ def compare(
         tested |= part.test
     if not tested.any():
         raise DataError("the split leaves no test row; give more events a user, a larger --test or another --split")
-    trainer.progress("judging", 0, 1)
     margins = {name: entries[name].margins[tested] for name in names}
-    judged = judge(
-        trainer.family,
-        held_rows(log.take(tested)),
-        margins,
-        entries[REFERENCE].margins[tested],
-        k=k,
-        seed=trainer.settings.seed,
-        resamples=resamples,
-    )
-    trainer.progress("judging", 1, 1)
+    with stage(trainer.progress, "judging"):
+        judged = judge(
+            trainer.family,
+            held_rows(log.take(tested)),
+            margins,
+            entries[REFERENCE].margins[tested],
+            k=k,
+            seed=trainer.settings.seed,
+            resamples=resamples,
+        )
     rows = [_describe(name, entries[name], tested, trainer) | judged.methods[name] for name in names]
     reference = entries[REFERENCE].trained[0].fitted
     document = {
@@ -106,15 +106,17 @@ def compare(
 def _run_part(log: EventLog, part: Part, trainer: Trainer, entries: Mapping[str, _Entry]) -> None:
     """Choose, train and score one part."""
     seen = part.train | part.tune
-    training, test = log.take(seen), log.take(part.test)
+    with stage(trainer.progress, "splitting"):
+        training, test = log.take(seen), log.take(part.test)
     if not len(training):
         raise DataError("the split leaves no training row; give more events a user or a smaller --test")
     stop, choices = trainer.choose(training, part.tune[seen], list(entries))
     blocks = None
     for trained in trainer.train(training, stop, choices):
-        if blocks is None:
-            blocks = test.blocks(trained.fitted.features.transform(test)[0])
-        scores = Scorer(trained.fitted).score_blocks([blocks])
+        with stage(trainer.progress, "scoring test rows"):
+            if blocks is None:
+                blocks = test.blocks(trained.fitted.features.transform(test)[0])
+            scores = Scorer(trained.fitted).score_blocks([blocks])
         entry = entries[trained.fitted.method]
         entry.margins[part.test], entry.personal[part.test] = scores.margin, scores.personal
         entry.trained.append(trained)

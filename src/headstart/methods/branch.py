@@ -37,7 +37,7 @@ class Branch:
     source: str
     schedule: Schedule
     ticks: int | None = None
-    rate: float = 0.25
+    rate: float = 0.05
 
     def applies(self, family: ModelFamily) -> str | None:
         """Every family has a path; what else it lacks it says itself."""
@@ -107,10 +107,15 @@ class BranchSettings:
     """
 
     ticks: int | None = None
-    rate: float = 0.25
+    rate: float = 0.05
     groups: int = 10
     steps: int | None = None
     pull: float = 0.0
+
+
+def _steps(settings: BranchSettings) -> int:
+    """Local steps after the end of the path: T where they are not given."""
+    return (settings.ticks or 0) if settings.steps is None else settings.steps
 
 
 METHODS: Mapping[str, tuple[str, Callable[[BranchSettings], Schedule]]] = {
@@ -118,8 +123,8 @@ METHODS: Mapping[str, tuple[str, Callable[[BranchSettings], Schedule]]] = {
     "local": ("the user's data only", lambda s: Fixed(0, s.steps, s.pull)),
     "as-printed": (f"{PAPER}, Algorithm 3.1 to the letter", lambda s: AsPrinted(s.groups, s.steps, s.pull)),
     "by-abundance": (f"{PAPER}, section 3.2 as it is explained", lambda s: ByAbundance(s.groups, s.steps, s.pull)),
-    "fine-tune": ("the end of the path, then local steps", lambda s: Last(s.steps or s.ticks or 0, s.pull)),
-    "anchored": ("fine-tune, held back by an anchor", lambda s: Last(s.steps or s.ticks or 0, s.pull or ANCHOR)),
+    "fine-tune": ("the end of the path, then local steps", lambda s: Last(_steps(s), s.pull)),
+    "anchored": ("fine-tune, held back by an anchor", lambda s: Last(_steps(s), s.pull or ANCHOR)),
 }
 
 ANCHOR = 1.0
@@ -139,7 +144,7 @@ def check(wanted: Sequence[str]) -> None:
     unknown = [name for name in wanted if name not in names() and not COUNTS.fullmatch(name)]
     if unknown or not wanted:
         found = f"no method is called {unknown[0]!r}" if unknown else "no method is named"
-        raise SettingsError(f"{found}; there are {', '.join(names())}, and fixed-A+B: A ticks, then B local steps")
+        raise SettingsError(f"{found}; known: {', '.join(names())}, and fixed-A+B: A ticks, then B local steps")
 
 
 def split_by_family(wanted: Sequence[str], family: ModelFamily) -> tuple[list[str], dict[str, str]]:

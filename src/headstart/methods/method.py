@@ -15,7 +15,7 @@ from headstart.data.log import EventLog
 from headstart.engines import Engine
 from headstart.models.family import ModelFamily
 from headstart.path import GlobalPath
-from headstart.progress import Progress, silent
+from headstart.progress import Progress, silent, stage
 from headstart.schedules import Borders
 from headstart.scoring import Fitted
 from headstart.store import MemoryStore, PersonalStore
@@ -58,7 +58,8 @@ class Task:
     def blocks(self, bag: str = "all") -> Blocks:
         """The training rows as features of `bag`."""
         if bag not in self._blocks:
-            self._blocks[bag] = self.log.blocks(self.features.transform(self.log, bag)[0])
+            with stage(self.progress, "making features"):
+                self._blocks[bag] = self.log.blocks(self.features.transform(self.log, bag)[0])
         return self._blocks[bag]
 
     def path(self, ticks: int | None = None) -> GlobalPath:

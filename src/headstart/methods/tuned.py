@@ -19,7 +19,7 @@ from headstart.methods.branch import BranchSettings, branch
 from headstart.methods.method import Task
 from headstart.methods.tuning import Choice, Grid, Tuner
 from headstart.models.family import ModelFamily
-from headstart.progress import Progress, silent
+from headstart.progress import Progress, silent, stage
 from headstart.scoring import Fitted
 from headstart.store import MemoryStore, PersonalStore
 
@@ -134,9 +134,11 @@ class Trainer:
         new_store: Callable[[], PersonalStore] = MemoryStore,
     ) -> Task:
         """The task of training on all of `log`, for T up to `ticks` (None: the longest of the grid)."""
+        with stage(self.progress, "fitting the feature map"):
+            features = FeatureMap.fit(log, self.features)
         return Task(
             log=log,
-            features=FeatureMap.fit(log, self.features),
+            features=features,
             family=self.family,
             ticks=ticks or self.settings.branch.ticks or max(self.grid.ticks),
             engine=self.engine,

@@ -25,7 +25,7 @@ class Counts:
 
     def oddities(self) -> list[str]:
         """A line for each thing that the model had not seen in training."""
-        return [f"{count:,} {what}" for what, count in sorted(self.odd.items())]
+        return [f"{what}: {count:,}" for what, count in sorted(self.odd.items())]
 
 
 def predictions(scorer: Scorer, logs: Iterable[EventLog], counts: Counts) -> Iterator[pa.Table]:

@@ -126,7 +126,8 @@ def forget(path: Path, user: int | str, *, tables: tuple[str, ...] = (), stores:
     ModelError
         where the user is in none of them
     """
-    users = pa.array([user])
+    large = isinstance(user, int) and user >= 2**63
+    users = pa.array([user], pa.uint64() if large else None)
 
     def edit(folder: Path) -> None:
         found = sum(drop_users(folder / name, users) for name in tables)

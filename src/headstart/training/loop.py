@@ -39,6 +39,7 @@ def train_path(
     if ticks < 1:
         raise SettingsError(f"training needs at least 1 tick; got {ticks}")
     save_at = save_at or SaveAt()
+    progress("global training", 0, ticks)
     prep = family.prepare(data, seed, threads)
     run = family.init(prep)
     kept: dict[int, State] = {0: family.state(run)}

@@ -95,7 +95,7 @@ def personalise(
         steps=plan.steps,
         pull=plan.pull,
         rate=np.full(len(plan.steps), rate, np.float32),
-        seed=keys(plan.users) ^ np.uint64(seed),
+        seed=keys(plan.users) ^ np.uint64(seed % 2**64),
     )
     work = _Work(family, path, plan, blocks, orders)
     total, done = int(plan.personal.sum()), 0

@@ -141,13 +141,11 @@ def search(upper, low, high, x):
     """The bin of x, whose feature's bounds are ``upper[low:high]``."""
     if np.isnan(x):
         x = ZERO
-    first, last = low, high - 1
-    while first < last:
-        middle = (first + last) // 2
-        if x > upper[middle]:
-            first = middle + 1
-        else:
-            last = middle
+    first, left = low, high - low
+    while left > 1:
+        half = left // 2
+        first += half if x > upper[first + half - 1] else 0
+        left -= half
     return first - low
 
 

@@ -154,6 +154,9 @@ def make_room(rows, lanes, cells, leaves):
 @in_order
 def examine(lay, room, leaf, limits):
     """Find the best split of a leaf whose histogram is there."""
+    room.gain[leaf] = 0.0
+    if room.span[leaf, 1] - room.span[leaf, 0] < 2 * limits[1]:
+        return
     room.gain[leaf], room.where[leaf, 0], room.where[leaf, 1], room.beyond[leaf] = find_split(
         room.hist[room.slot[leaf]], room.pairs[room.slot[leaf]], lay.names, lay.levels, lay.first, room.total[leaf],
         room.span[leaf, 1] - room.span[leaf, 0], limits, room.usable[leaf],
@@ -240,8 +243,8 @@ def grow_tree(lay, room, by_g, by_h, l2, growth, upper, upper_ptr, out, s):
     for i in range(rows):
         room.order[i] = i
         room.total[0] += room.packed[i]
-    gather(lay, room, 0)
-    examine(lay, room, 0, limits)
+    gather(lay, room, splits)
+    examine(lay, room, splits, limits)
     while splits + 1 < growth.leaves:
         leaf = pick(lay, room, splits + 1)
         if leaf < 0:

@@ -27,8 +27,9 @@ def add_rows(order, begin, end, packed, row_ptr, cell, out):
     for k in range(begin, end):
         i = order[k]
         p = packed[i]
-        for e in range(row_ptr[i], row_ptr[i + 1]):
-            out[cell[e]] += p
+        # Unsigned: indices that may be negative take twice as long.
+        for e in range(np.uint64(row_ptr[i]), np.uint64(row_ptr[i + 1])):
+            out[np.uint64(cell[e])] += p
 
 
 @in_order
@@ -78,7 +79,8 @@ def scan_tile(pairs, tile, levels, g, h, rows, l2, least_rows, least, sum_g, sum
             gain = (gl * gl * above + gr * gr * below) / (below * above)
             spare = min(min(right_rows - least_rows, rows - right_rows - least_rows), min(hr - least, hl - least))
             gain = gain if spare >= ZERO else ZERO
-            best[j] = max(gain, best[j])
+            # Without the sum a lane that does not gain is not written, and masked stores are slow.
+            best[j] = max(gain, best[j]) + ZERO
 
 
 @in_order

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from headstart.data.blocks import Blocks
 from headstart.errors import DataError, SettingsError
-from headstart.kernels.dtypes import REAL, SUM
+from headstart.kernels.binning import MOST
+from headstart.kernels.dtypes import REAL, ROW, SUM
 from headstart.kernels.grow import Growth, grow_users
 from headstart.models.family import Habits, Moved, Objective, Orders, Personal, Ragged, State, Trained
 from headstart.models.gbdt import lightgbm
-from headstart.models.gbdt.bins import MOST, Bins
+from headstart.models.gbdt.bins import Bins
 from headstart.models.gbdt.forest import (
     columns_of,
     columns_of_users,
@@ -26,7 +27,7 @@ from headstart.models.gbdt.forest import (
     personal_of,
     trees_of,
 )
-from headstart.models.gbdt.rows import Rows
+from headstart.models.gbdt.rows import Rows, frozen
 
 WRITTEN: dict[Objective, str] = {"logistic": "binary", "squared": "regression"}
 EXPORTED: dict[Objective, str] = {"logistic": "binary sigmoid:1", "squared": "regression"}
@@ -159,7 +160,8 @@ class GradientBoosting:
             self.objective == "squared",
         )  # fmt: skip
         l2 = self.l2 + orders.pull.astype(SUM)
-        given = (rows.rows, rows.indptr, rows.label, rows.weight, _margins(start, rows) + base[rows.owner])
+        own = frozen(np.arange(len(rows.rows), dtype=ROW))
+        given = (own, rows.indptr, rows.label, rows.weight, _margins(start, rows) + base[rows.owner])
         asked = (orders.steps, l2, orders.rate, orders.seed)
         binned = bins.codes(rows.matrix, rows.rows)
         grown = grow_users(binned, bins.upper, bins.upper_ptr, *given, *asked, growth)

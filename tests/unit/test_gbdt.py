@@ -9,7 +9,7 @@ import lightgbm
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
 
 from headstart.data.blocks import Blocks
 from headstart.data.log import read
@@ -19,9 +19,10 @@ from headstart.errors import DataError, SettingsError
 from headstart.methods import BranchSettings
 from headstart.methods.tuned import Settings, Trainer
 from headstart.methods.tuning import Choice
-from headstart.models.family import Orders, take_users
+from headstart.models.family import Orders
 from headstart.models.gbdt import GradientBoosting
 from headstart.models.gbdt import lightgbm as door
+from headstart.models.gbdt.export import lightgbm_text
 from headstart.schedules import ByAbundance, UserTable
 from headstart.scoring import Scorer, load_model, save_model
 from headstart.store import MemoryStore, ShardStore
@@ -55,13 +56,13 @@ def test_a_prefix_scores_as_lightgbm_does(sparse, objective):
     bare = replace(data, offset=data.offset[:0])
     path = train_path(family, bare, 30)
     features = bare.features[bare.rows()]
-    text = family.to_lightgbm(path.end(), [f"a feature {k}" for k in range(9)])
+    text = lightgbm_text(family, path.end(), [f"a feature {k}" for k in range(9)])
     booster = lightgbm.Booster(model_str=text)
     assert booster.num_trees() == 30
     for tick in (1, 7, 30):
         theirs = booster.predict(features, raw_score=True, num_iteration=tick)
         assert np.abs(family.score(path.at(tick), None, bare) - theirs).max() < 1e-6
-    constant = lightgbm.Booster(model_str=family.to_lightgbm(path.at(0), ["x"] * 9))
+    constant = lightgbm.Booster(model_str=lightgbm_text(family, path.at(0), ["x"] * 9))
     assert np.allclose(constant.predict(features, raw_score=True), path.at(0)["base"], rtol=0, atol=1e-12)
 
 
@@ -71,7 +72,7 @@ def test_values_that_are_no_numbers_count_as_zero_in_both():
     odd = data.features.copy()
     odd[::3, 1] = np.nan
     bare = replace(data, features=odd, offset=data.offset[:0])
-    booster = lightgbm.Booster(model_str=FAMILY.to_lightgbm(path.end(), list("abcd")))
+    booster = lightgbm.Booster(model_str=lightgbm_text(FAMILY, path.end(), list("abcd")))
     theirs = booster.predict(odd[bare.rows()], raw_score=True)
     assert np.abs(FAMILY.score(path.end(), None, bare) - theirs).max() < 1e-6
 
@@ -206,9 +207,8 @@ def test_models_do_not_depend_on_engine_or_shards(sparse, tmp_path):
 def test_a_saved_model_scores_the_same(tmp_path):
     rng = np.random.default_rng(0)
     features = rng.standard_normal((600, 3))
-    table = pa.table(
-        {"user": rng.integers(0, 9, 600), "y": (features[:, 0] > 0).astype(int), "a": features[:, 0], "b": features[:, 1]}
-    )
+    columns = {f"x{k}": features[:, k] for k in range(3)}
+    table = pa.table({"user": rng.integers(0, 9, 600), "y": (features[:, 0] > 0).astype(int), **columns})
     log = read(table, Roles(user="user", label="y"))
     trainer = Trainer(FAMILY, FeatureSettings(), Settings(BranchSettings(ticks=8, rate=0.1)))
     fitted = next(trainer.train(log, 8, {"by-abundance": Choice(BranchSettings(ticks=8, rate=0.1))})).fitted
@@ -224,11 +224,12 @@ def test_gains_name_the_features_that_own_trees_use():
     data = one_user(features, np.r_[features[:200, 0] > 0, features[200:, 2] > 0], users=2)
     path = train_path(FAMILY, data, 3)
     personal = FAMILY.fit_users(path.at(0), data, orders(2)).personal
-    for user, feature in ((0, "a"), (1, "c")):
-        moved = FAMILY.moved(path.at(0), path.end(), take_users(personal, np.array([user])), ["a", "b", "c"])
-        assert moved.names[int(np.argmax(moved.change))] == feature
-        assert moved.facts["own trees"] == 20
-    assert issparse(data.features) is False
+    shown, own = FAMILY.weights(path.at(0), personal, ["a", "b", "c"])
+    assert [shown[k] for k in own[:, :3].argmax(axis=1)] == ["a", "c"]
+    assert own[:, 3].tolist() == [20, 20]
+    shown, shared = FAMILY.weights(path.end(), None, ["a", "b", "c"])
+    assert shared.shape == (1, 4)
+    assert shared[0, 3] == 3
 
 
 @pytest.mark.parametrize(

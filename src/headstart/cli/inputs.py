@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -126,7 +126,7 @@ def family_of(options: Mapping[str, Any]) -> ModelFamily:
     return family
 
 
-def methods_of(options: Mapping[str, Any], named: Sequence[str]) -> tuple[str, ...]:
+def methods_of(options: Mapping[str, Any], named: Iterable[str]) -> tuple[str, ...]:
     """The methods that were `named`, and fixed-A+B where its counts are given."""
     counts = options["global_trees"], options["personal_trees"]
     if counts == (None, None):

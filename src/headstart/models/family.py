@@ -104,6 +104,8 @@ class Habits:
     ----------
     ticks, rate : T, and the size of local steps
     try_ticks, try_rate : what is tried for each on tune rows
+    gains : whether `ModelFamily.weights` says of a personal model what its own part gains by each feature; otherwise
+        it says what takes the place of the global model's weights
     undefined : methods that the family does not have, and why, in words
     """
 
@@ -111,26 +113,8 @@ class Habits:
     rate: float = 0.05
     try_ticks: tuple[int, ...] = (50, 100, 200)
     try_rate: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+    gains: bool = False
     undefined: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What sets one personal model apart, by feature.
-
-    Attributes
-    ----------
-    names : n of them
-    shared, own : float32 (n,), what the global and the personal model say of each
-    change : float32 (n,), the larger its size, the more the feature sets the user apart
-    facts : what else there is to know of the model, by name
-    """
-
-    names: Sequence[str]
-    shared: NDArray[np.float32]
-    own: NDArray[np.float32]
-    change: NDArray[np.float32]
-    facts: Mapping[str, float] = field(default_factory=dict)
 
 
 class ModelFamily(Protocol):
@@ -173,6 +157,3 @@ class ModelFamily(Protocol):
         self, start: State, personal: Personal | None, names: Sequence[str]
     ) -> tuple[Sequence[str], NDArray[np.float32]]:
         """What each model says of each feature: names, values (U, len(names)); U = 1 for the global model."""
-
-    def moved(self, start: State, end: State, personal: Personal, names: Sequence[str]) -> Moved:
-        """What sets the one model in `personal`, which left the path at `start`, apart from the global model `end`."""

@@ -19,7 +19,7 @@ from headstart.errors import DataError, SettingsError
 from headstart.kernels import logistic as dense
 from headstart.kernels import logistic_sparse as sparse
 from headstart.kernels.dtypes import COLUMN, REAL, ROW, SUM
-from headstart.models.family import Habits, Moved, Objective, Orders, Personal, Ragged, State, Trained
+from headstart.models.family import Habits, Objective, Orders, Personal, Ragged, State, Trained
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -241,12 +241,6 @@ class LogisticRegression:
         if personal is None:
             return shown, np.concatenate([start["coef"], start["intercept"]], dtype=REAL)[None, :]
         return shown, np.column_stack([expand(start, personal), cast(Floats, personal["intercept"])])
-
-    def moved(self, start: State, end: State, personal: Personal, names: Sequence[str]) -> Moved:
-        """Coefficients beside those of the global model."""
-        shown, own = self.weights(start, personal, names)
-        shared = self.weights(end, None, names)[1]
-        return Moved(shown, shared[0], own[0], own[0] - shared[0])
 
 
 def expand(start: State, personal: Personal) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from headstart.data.vocab import Vocabulary
 from headstart.errors import SettingsError
-from headstart.models.family import Moved, take_users
+from headstart.models.family import Personal, take_users
+from headstart.models.gbdt.export import lightgbm_text
 from headstart.schedules import Reason
 from headstart.scoring.fitted import Fitted, Term
 
@@ -63,11 +64,7 @@ def global_text(fitted: Fitted) -> str:
         where its family has none
     """
     term = fitted.terms[0]
-    write = getattr(term.family, "to_lightgbm", None)
-    if write is None:
-        raise SettingsError(f"{term.family.name} is no model of LightGBM's; only gbdt has its text")
-    text: str = write(term.path.end(), fitted.features.names(term.bag))
-    return text
+    return lightgbm_text(term.family, term.path.end(), fitted.features.names(term.bag))
 
 
 def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dict[str, Any] | None:
@@ -75,9 +72,7 @@ def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dic
     if place < 0:
         return None
     personal = term.store.get(plan.users[place].as_py()) if plan.personal[place] else None
-    start, end = term.path.at(int(plan.ticks[place])), term.path.end()
-    names = fitted.features.names(term.bag)
-    moved = None if personal is None else term.family.moved(start, end, personal, names)
+    facts, moved = ({}, []) if personal is None else _moved(fitted, term, int(plan.ticks[place]), personal, most)
     return {
         "entity": term.entity,
         "events": int(plan.events[place]),
@@ -88,21 +83,35 @@ def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dic
         "pull": float(plan.pull[place]),
         "serve": "global" if personal is None else "personal",
         "reason": Reason(int(plan.reason[place])).label,
-        "facts": {} if moved is None else dict(moved.facts),
-        "moved": [] if moved is None else _moved(moved, most),
+        "facts": facts,
+        "moved": moved,
     }
 
 
-def _moved(moved: Moved, most: int) -> list[dict[str, Any]]:
-    """The features that moved furthest from the global model, furthest first; those that did not move are left out."""
-    furthest = np.argsort(-np.abs(moved.change), kind="stable")[:most]
-    return [
+def _moved(
+    fitted: Fitted, term: Term, tick: int, personal: Personal, most: int
+) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """What there is to know of the user's own part, and the features that set it furthest apart, furthest first.
+
+    Weights are beside those of the global model; gains beside those of the states that the user started from.
+    """
+    names, start, gains = fitted.features.names(term.bag), term.path.at(tick), term.family.habits.gains
+    shown, (own, *_) = term.family.weights(start, personal, names)
+    _, (shared, *_) = term.family.weights(start if gains else term.path.end(), None, names)
+    change = own if gains else own - shared
+    facts: dict[str, float] = {}
+    if gains:  # what is no feature is a fact, such as the number of trees
+        facts = {f"own {name.strip('()')}": float(own[k]) for k, name in enumerate(shown) if k >= len(names)}
+        facts["gain of own trees"] = float(own[: len(names)].sum())
+        change = np.where(np.arange(len(own)) < len(names), change, 0)
+    furthest = np.argsort(-np.abs(change), kind="stable")[:most]
+    return facts, [
         {
-            "feature": moved.names[place],
-            "global": float(moved.shared[place]),
-            "personal": float(moved.own[place]),
-            "moved": float(moved.change[place]),
+            "feature": shown[place],
+            "global": float(shared[place]),
+            "personal": float(own[place]),
+            "moved": float(change[place]),
         }
         for place in furthest
-        if moved.change[place]
+        if change[place] or not gains
     ]

@@ -15,7 +15,7 @@ from headstart.errors import DataError, SettingsError
 from headstart.kernels.binning import MOST
 from headstart.kernels.dtypes import REAL, ROW, SUM
 from headstart.kernels.grow import Growth, grow_users
-from headstart.models.family import Habits, Moved, Objective, Orders, Personal, Ragged, State, Trained
+from headstart.models.family import Habits, Objective, Orders, Personal, Ragged, State, Trained
 from headstart.models.gbdt import lightgbm
 from headstart.models.gbdt.bins import Bins
 from headstart.models.gbdt.forest import (
@@ -25,12 +25,10 @@ from headstart.models.gbdt.forest import (
     gains,
     gains_of_users,
     personal_of,
-    trees_of,
 )
 from headstart.models.gbdt.rows import Rows, frozen
 
 WRITTEN: dict[Objective, str] = {"logistic": "binary", "squared": "regression"}
-EXPORTED: dict[Objective, str] = {"logistic": "binary sigmoid:1", "squared": "regression"}
 
 MIN_HESSIAN = 1e-3
 """Of a leaf, as LightGBM's default is."""
@@ -91,7 +89,7 @@ class GradientBoosting:
     leaves: int = 31
     min_rows: int = 20
     global_l2: float = 1.0
-    own_leaves: int = 4
+    own_leaves: int = 2
     own_min_rows: int = 3
     l2: float = 10.0
     min_gain: float = 0.0
@@ -103,7 +101,8 @@ class GradientBoosting:
         ticks=100,
         rate=0.05,
         try_ticks=(50, 100, 200),
-        try_rate=(0.02, 0.05, 0.1),
+        try_rate=(0.01, 0.02, 0.05, 0.1),
+        gains=True,
         undefined={"mtl": "the paper has no multi-task form of boosted trees"},
     )
 
@@ -145,7 +144,7 @@ class GradientBoosting:
     def state(self, run: Run) -> State:
         """The trees so far."""
         bins = run.bins
-        own = {"base": run.base, "upper": bins.upper, "upper_ptr": bins.upper_ptr}
+        own: dict[str, NDArray[Any]] = {"base": run.base, "upper": bins.upper, "upper_ptr": bins.upper_ptr}
         return own | forest_of(run.growing.trees, bins, run.zero)
 
     def fit_users(self, start: State, shard: Blocks, orders: Orders) -> Trained:
@@ -187,22 +186,13 @@ class GradientBoosting:
     def weights(
         self, start: State, personal: Personal | None, names: Sequence[str]
     ) -> tuple[Sequence[str], NDArray[np.float32]]:
-        """Gain by feature: of the global trees, or of each user's own."""
-        return names, gains(start, len(names)) if personal is None else gains_of_users(personal, len(names))
-
-    def moved(self, start: State, end: State, personal: Personal, names: Sequence[str]) -> Moved:
-        """The features that the user's own trees gain most by, beside the gain of the global trees that they stand on.
-
-        Gains are of summed losses: the global ones of everybody's rows, the user's own of the user's rows.
-        """
-        shared, own = gains(start, len(names))[0], gains_of_users(personal, len(names))[0]
-        size = cast(Ragged, personal["size"])
-        facts = {"trees of the path": len(start["size"]), "own trees": len(size.values), "gain of own trees": own.sum()}
-        return Moved(names, shared, own, own, {name: float(value) for name, value in facts.items()})
-
-    def to_lightgbm(self, state: State, names: Sequence[str]) -> str:
-        """LightGBM's text of a state: ``lightgbm.Booster(model_str=...)`` gives the same margins, offsets apart."""
-        return lightgbm.write_trees(trees_of(state, float(state["base"][0])), EXPORTED[self.objective], names)
+        """Gain by feature, then the number of trees: of the global model, or of each user's own trees."""
+        shown = [*names, "(trees)"]
+        if personal is None:
+            count, gain = np.array([len(start["size"])]), gains(start, len(names))
+        else:
+            count, gain = np.diff(cast(Ragged, personal["size"]).indptr), gains_of_users(personal, len(names))
+        return shown, np.column_stack([gain, count.astype(REAL)])
 
     def _settings(self, seed: int, threads: int) -> dict[str, Any]:
         return {
@@ -230,7 +220,8 @@ class GradientBoosting:
         if len(start["size"]):
             return np.zeros(len(orders.steps))
         alone = (orders.steps > 0) & (np.diff(rows.indptr) > 0)
-        return np.where(alone, rows.constants(self.objective) - start["base"][0], 0.0)
+        base: NDArray[np.float64] = np.where(alone, rows.constants(self.objective) - start["base"][0], 0.0)
+        return base
 
 
 def _margins(start: State, rows: Rows) -> NDArray[np.float64]:

@@ -106,7 +106,7 @@ def begin(data: Any, settings: Mapping[str, Any]) -> Growing:
 
 def read_trees(text: str) -> list[Tree]:
     """The trees of LightGBM's text, which writes numbers so that none is rounded."""
-    found = []
+    found: list[Tree] = []
     for block in text.split("\nTree=")[1:]:
         lines = (line.partition("=") for line in block.split("\n\n", 1)[0].splitlines()[1:])
         fields = {key: value.split() for key, _, value in lines}

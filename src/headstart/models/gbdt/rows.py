@@ -54,8 +54,15 @@ class Rows:
     def counting(self) -> Rows:
         """Those of a weight above 0, as if one user had all of them."""
         kept = np.flatnonzero(self.weight > 0)
-        columns = (self.rows[kept], np.array([0, len(kept)], ROW), self.label[kept], self.weight[kept])
-        return Rows(self.matrix, *(frozen(column) for column in columns), self.offset[kept], self.shifted)
+        indptr, rows, label, weight = (
+            np.array([0, len(kept)], ROW),
+            self.rows[kept],
+            self.label[kept],
+            self.weight[kept],
+        )
+        return Rows(
+            self.matrix, frozen(rows), frozen(indptr), frozen(label), frozen(weight), self.offset[kept], self.shifted
+        )
 
     def kernel(self, name: str) -> Callable[..., Any]:
         """The kernel called `name` for this matrix."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headstart.bench import registry
+from headstart.bench import heavy_tailed, registry
 from headstart.bench.machine import machine
 from headstart.bench.personal_logistic import Size, measure
 from headstart.errors import SettingsError
@@ -12,14 +12,14 @@ from headstart.errors import SettingsError
 
 def test_an_unknown_name_is_refused_before_anything_runs(monkeypatch):
     monkeypatch.setattr(registry, "_load", lambda name: pytest.fail("ran"))
-    with pytest.raises(SettingsError, match="no bench is called 'speed'; there are personal-logistic"):
+    with pytest.raises(SettingsError, match="no bench is called 'speed'; there are personal-gbdt"):
         registry.run(["personal-logistic", "speed"])
 
 
 def test_a_row_relates_ours_to_the_peer_and_to_the_limit(monkeypatch):
     measured = registry.Measured(60.0, 20.0, "users/s", "as said", limit=80.0)
     monkeypatch.setattr(registry, "_load", lambda name: lambda progress: measured)
-    (row,) = registry.run()
+    (row,) = registry.run(["personal-logistic"])
     assert row["name"] == "personal-logistic"
     assert (row["ratio"], row["of_limit"], row["machine"]) == (3.0, 0.75, machine())
     assert set(row) == set(registry.Row.__annotations__)
@@ -39,3 +39,21 @@ def test_personal_logistic_measures_both_sides_at_the_same_loss():
     ours, peer = (float(measured.notes.split(f"{side} ")[-1].split(",")[0].split(";")[0]) for side in ("ours", "peer"))
     assert peer == pytest.approx(ours, rel=0.01)
     assert told[-1][1:] == (1, 1)
+
+
+@pytest.mark.parametrize("stored", [1.0, 0.2])
+def test_personal_gbdt_measures_both_sides_at_the_same_auc(stored):
+    entry = pytest.importorskip("headstart.bench.personal_gbdt", reason="the peer is LightGBM")
+    size = heavy_tailed.Size(users=30, features=12, median=40, stored=stored, prefix=3, trees=10, repeats=1)
+    measured = entry.measure(size=size)
+    assert min(measured.ours, measured.peer) > 0
+    ours, peer = (float(measured.notes.split(f"{side} ")[-1].split(",")[0].split(";")[0]) for side in ("ours", "peer"))
+    assert ours == pytest.approx(peer, abs=0.03)
+    assert ours > 0.5
+
+
+def test_score_gbdt_measures_the_same_scores():
+    entry = pytest.importorskip("headstart.bench.score_gbdt", reason="the peer is LightGBM")
+    measured = entry.measure(size=heavy_tailed.Size(users=20, features=8, median=40, prefix=5, trees=5, repeats=1))
+    assert min(measured.ours, measured.peer) > 0
+    assert float(measured.notes.split("differ by at most ")[1].split(";")[0]) < 1e-6

@@ -11,7 +11,12 @@ from headstart.bench.machine import machine
 from headstart.errors import SettingsError
 from headstart.progress import Progress, silent
 
-ENTRIES = {"personal-logistic": "headstart.bench.personal_logistic:measure"}
+ENTRIES = {
+    "personal-logistic": "headstart.bench.personal_logistic:measure",
+    "personal-gbdt": "headstart.bench.personal_gbdt:measure",
+    "personal-gbdt-sparse": "headstart.bench.personal_gbdt:measure_sparse",
+    "score-gbdt": "headstart.bench.score_gbdt:measure",
+}
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,9 @@ def run_grid(
             for metric, value in means.items():
                 found[row].setdefault(metric, []).append(value)
         trainer.progress(f"grid of {name}", seed + 1, seeds)
-    rows = [{"name": row, "metrics": {metric: _spread(values) for metric, values in found[row].items()}} for row in found]
+    rows = [
+        {"name": row, "metrics": {metric: _spread(values) for metric, values in found[row].items()}} for row in found
+    ]
     settings = {field.name: getattr(family, field.name) for field in fields(kind)}
     return {**about, "grid": name, "seeds": seeds, "settings": {**settings, "rate": _rate(trainer)}, "rows": rows}
 
@@ -94,7 +96,7 @@ def _run_seed(table: Table, log: EventLog, trainer: Trainer, test: float, k: int
     """Means over users of each row's metrics, on the split of the trainer's seed."""
     part = split(log, "user-random", seed=trainer.settings.seed, test=test, tune=0.0)[0]
     held = log.take(part.test)
-    task = trainer.task(log.take(~part.test), max(ticks for _, ticks, _ in table.rows))
+    task = trainer.task(log.take(~part.test), ticks=max(ticks for _, ticks, _ in table.rows))
     given = replace(trainer.settings.branch, rate=_rate(trainer))
     blocks, judged, means = None, held_rows(held), {}
     for row, ticks, steps in table.rows:

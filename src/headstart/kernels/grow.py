@@ -22,6 +22,9 @@ in_order = njit(nogil=True, cache=True, error_model="numpy")
 # Sums of |gradient| and of Hessians in fixed point.
 WHOLE = float(1 << 30)
 
+NO_DENSE = np.empty((0, 0), np.uint8)
+NO_CSR = (np.empty(0, np.uint8), np.empty(0, COLUMN), np.zeros(1, ROW), np.empty(0, np.uint8))
+
 
 class Growth(NamedTuple):
     """How a tree grows.
@@ -58,7 +61,10 @@ class Forest(NamedTuple):
 
 @in_order
 def slopes(score, label, weight, squared, packed):
-    """Fill `packed` int64 (n,) with gradients and Hessians in fixed point; return their scales, 0 if there are none."""
+    """Fill `packed` int64 (n,) with gradients and Hessians in fixed point; return their scales.
+
+    These are 0 where there is nothing to learn, -1 where the numbers run away.
+    """
     n = score.size
     g, h = np.empty(n, SUM), np.empty(n, SUM)
     sum_g, sum_h = 0.0, 0.0
@@ -70,7 +76,9 @@ def slopes(score, label, weight, squared, packed):
             g[i], h[i] = weight[i] * (p - label[i]), weight[i] * p * (1.0 - p)
         sum_g += abs(g[i])
         sum_h += h[i]
-    if not (sum_g > 0.0 and sum_h > 0.0 and np.isfinite(sum_g) and np.isfinite(sum_h)):
+    if not (np.isfinite(sum_g) and np.isfinite(sum_h)):
+        return -1.0, -1.0
+    if sum_g == 0.0 or sum_h == 0.0:
         return 0.0, 0.0
     by_g, by_h = WHOLE / sum_g, WHOLE / sum_h
     for i in range(n):
@@ -182,10 +190,7 @@ def pick(lay, room, leaves):
         if room.gain[k] > 0.0 and (
             leaf < 0
             or room.gain[k] > room.gain[leaf]
-            or (
-                room.gain[k] == room.gain[leaf]
-                and lay.names[room.where[k, 0]] < lay.names[room.where[leaf, 0]]
-            )
+            or (room.gain[k] == room.gain[leaf] and lay.names[room.where[k, 0]] < lay.names[room.where[leaf, 0]])
         ):
             leaf = k
     return leaf
@@ -285,6 +290,8 @@ def grow_user(lay, label, weight, score, steps, l2, rate, seed, growth, upper, u
         return trees, splits, False
     for step in range(steps):
         by_g, by_h = slopes(score, label, weight, growth.squared, room.packed)
+        if by_g < 0.0:
+            return 0, 0, True
         if by_g == 0.0:
             break
         draw(lay.names, seed, step, growth.fraction, room.usable[0])
@@ -309,40 +316,28 @@ def make_forest(trees, splits):
 
 
 @in_order
-def grow_dense(
-    codes, upper, upper_ptr, rows, indptr, label, weight, base, steps, l2, rate, seed, growth, tree_ptr, split_ptr,
-    failed,
+def grow_all(
+    dense, codes, columns, pointers, zero, upper, upper_ptr, rows, indptr, label, weight, base, steps, l2, rate, seed,
+    growth, tree_ptr, split_ptr, failed,
 ):  # fmt: skip
-    """`grow_users` on dense bins; fills the last three."""
-    most = steps.sum()
-    out = make_forest(most, most * (growth.leaves - 1))
-    for k in range(steps.size):
-        low, high, t, s = indptr[k], indptr[k + 1], tree_ptr[k], split_ptr[k]
-        trees, splits = 0, 0
-        if high > low and steps[k] > 0:
-            trees, splits, failed[k] = grow_user(
-                lay_dense(codes, rows[low:high]), label[low:high], weight[low:high], base[low:high].copy(),
-                steps[k], l2[k], rate[k], seed[k], growth, upper, upper_ptr, out, t, s,
-            )  # fmt: skip
-        tree_ptr[k + 1], split_ptr[k + 1] = t + trees, s + splits
-    return out
+    """`grow_users` on bins `dense` uint8 (N, d), or where that has no column on those of CSR rows; fills the last three.
 
-
-@in_order
-def grow_sparse(
-    codes, columns, pointers, zero, upper, upper_ptr, rows, indptr, label, weight, base, steps, l2, rate, seed, growth,
-    tree_ptr, split_ptr, failed,
-):  # fmt: skip
-    """`grow_users` on CSR bins; fills the last three."""
+    One kernel for both: growing is most of what there is to compile.
+    """
     most = steps.sum()
     out, place = make_forest(most, most * (growth.leaves - 1)), np.full(zero.size, -1, COLUMN)
     for k in range(steps.size):
         low, high, t, s = indptr[k], indptr[k + 1], tree_ptr[k], split_ptr[k]
         trees, splits = 0, 0
         if high > low and steps[k] > 0:
+            own = rows[low:high]
+            if dense.shape[1] > 0:
+                lay = lay_dense(dense, own)
+            else:
+                lay = lay_sparse(codes, columns, pointers, own, zero, place)
             trees, splits, failed[k] = grow_user(
-                lay_sparse(codes, columns, pointers, rows[low:high], zero, place), label[low:high], weight[low:high],
-                base[low:high].copy(), steps[k], l2[k], rate[k], seed[k], growth, upper, upper_ptr, out, t, s,
+                lay, label[low:high], weight[low:high], base[low:high].copy(), steps[k], l2[k], rate[k], seed[k],
+                growth, upper, upper_ptr, out, t, s,
             )  # fmt: skip
         tree_ptr[k + 1], split_ptr[k + 1] = t + trees, s + splits
     return out
@@ -382,9 +377,16 @@ def grow_users(
     """
     users = len(steps)
     tree_ptr, split_ptr, failed = np.zeros(users + 1, ROW), np.zeros(users + 1, ROW), np.zeros(users, np.bool_)
-    grow = grow_dense if len(binned) == 1 else grow_sparse
-    given = (rows, indptr, label, weight, base, steps, l2, rate, seed, growth, tree_ptr, split_ptr, failed)
-    out = grow(*binned, upper, upper_ptr, *given)
+    dense, sparse = (binned[0], NO_CSR) if len(binned) == 1 else (NO_DENSE, binned)
+    given = (dense, *sparse, upper, upper_ptr, rows, indptr, label, weight, base, steps, l2, rate, seed)
+    out = grow_all(*(_frozen(array) for array in given), growth, tree_ptr, split_ptr, failed)
     trees, splits = int(tree_ptr[-1]), int(split_ptr[-1])
     ends = (trees, splits, splits, splits, splits, splits + trees, splits)
     return Forest(*(array[:end].copy() for array, end in zip(out, ends))), tree_ptr, split_ptr, failed
+
+
+def _frozen(values: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view, so that kernels are compiled once for all callers."""
+    view = values.view()
+    view.flags.writeable = False
+    return view

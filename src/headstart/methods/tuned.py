@@ -94,7 +94,7 @@ class Trainer:
             if self.settings.free_rate:
                 fixed = replace(fixed, rate=self.family.habits.rate)
             return longest, {name: Choice(replace(fixed, ticks=branch(name, fixed).ticks)) for name in methods}
-        tuner = Tuner(self.task(log.take(~tune), longest), log.take(tune), self.settings.select, self.grid)
+        tuner = Tuner(self.task(log.take(~tune), ticks=longest), log.take(tune), self.settings.select, self.grid)
         stop = tuner.stop()
         tuner.task.end_at(stop)
         return stop, {name: tuner.choose(name, given, self.settings.free_rate) for name in methods}
@@ -107,7 +107,7 @@ class Trainer:
         new_store: Callable[[], PersonalStore] = MemoryStore,
     ) -> Iterator[TrainedMethod]:
         """Train the methods of `choices` on all of `log`, one after another; the global path is trained once."""
-        task = self.task(log, self.longest(list(choices)), stop, new_store)
+        task = self.task(log, stop, new_store, ticks=self.longest(list(choices)))
         begin = time.perf_counter()
         task.path()
         shared = time.perf_counter() - begin
@@ -129,9 +129,9 @@ class Trainer:
     def task(
         self,
         log: EventLog,
-        ticks: int | None = None,
         stop: int | None = None,
         new_store: Callable[[], PersonalStore] = MemoryStore,
+        ticks: int | None = None,
     ) -> Task:
         """The task of training on all of `log`, for T up to `ticks` (None: the longest of the grid)."""
         with stage(self.progress, "fitting the feature map"):

@@ -217,10 +217,11 @@ class GradientBoosting:
 
     def _own_base(self, start: State, rows: Rows, orders: Orders) -> NDArray[np.float64]:
         """What is added to the base of the start for each user (U,): 0, but at tick 0 what makes it the user's own."""
+        base = np.zeros(len(orders.steps))
         if len(start["size"]):
-            return np.zeros(len(orders.steps))
+            return base
         alone = (orders.steps > 0) & (np.diff(rows.indptr) > 0)
-        base: NDArray[np.float64] = np.where(alone, rows.constants(self.objective) - start["base"][0], 0.0)
+        base[alone] = rows.constants(self.objective)[alone] - start["base"][0]
         return base
 
 

@@ -54,15 +54,9 @@ class Rows:
     def counting(self) -> Rows:
         """Those of a weight above 0, as if one user had all of them."""
         kept = np.flatnonzero(self.weight > 0)
-        indptr, rows, label, weight = (
-            np.array([0, len(kept)], ROW),
-            self.rows[kept],
-            self.label[kept],
-            self.weight[kept],
-        )
-        return Rows(
-            self.matrix, frozen(rows), frozen(indptr), frozen(label), frozen(weight), self.offset[kept], self.shifted
-        )
+        rows, label, weight = (frozen(column[kept]) for column in (self.rows, self.label, self.weight))
+        together = frozen(np.array([0, len(kept)], ROW))
+        return Rows(self.matrix, rows, together, label, weight, self.offset[kept], self.shifted)
 
     def kernel(self, name: str) -> Callable[..., Any]:
         """The kernel called `name` for this matrix."""

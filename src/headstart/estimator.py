@@ -87,7 +87,7 @@ class Personalizer(ClassifierMixin, BaseEstimator):
         family: ModelFamily | None = None,
         schedule: Schedule | None = None,
         ticks: int | None = None,
-        rate: float = 0.05,
+        rate: float = 0.025,
         seed: int = 0,
         threads: int = 1,
     ) -> None:

@@ -189,7 +189,7 @@ training = stack(
     ),
     click.option("--l2", type=click.FloatRange(0), default=1.0, show_default=True, help="L2 on the summed loss."),
     click.option(
-        "--momentum/--no-momentum", default=True, show_default=True, help="Nesterov momentum of global training."
+        "--momentum/--no-momentum", default=False, show_default=True, help="Nesterov momentum of global training."
     ),
     click.option(
         "--tolerance",

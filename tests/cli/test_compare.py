@@ -115,7 +115,7 @@ def test_a_ready_data_set_is_its_exported_file(headstart, compare, logs, tmp_pat
 def test_a_configuration_equals_flags(headstart, compare, logs, tmp_path):
     flags = (
         *logs.quick, "--methods", "global,by-abundance", "--split", "last-k", "--last", 3, "--seed", 5, "--groups", 4,
-        "--no-momentum", "--l2", 2.5, "--at", 3, "--drop", "x3,price", "--bag", "a=x0", "--bag", "b=x1,x2",
+        "--momentum", "--l2", 2.5, "--at", 3, "--drop", "x3,price", "--bag", "a=x0", "--bag", "b=x1,x2",
     )  # fmt: skip
     _, by_flags = compare(*flags)
     (tmp_path / "h.toml").write_text(f"""
@@ -131,7 +131,7 @@ def test_a_configuration_equals_flags(headstart, compare, logs, tmp_path):
         last = 3
         seed = 5
         groups = 4
-        momentum = false
+        momentum = true
         l2 = 2.5
         at = 3
         drop = "x3,price"
@@ -142,7 +142,7 @@ def test_a_configuration_equals_flags(headstart, compare, logs, tmp_path):
     headstart("compare", logs.all, "--config", tmp_path / "h.toml")
     configured = json.loads((tmp_path / "configured.json").read_text())
     assert without_seconds(configured) == without_seconds(by_flags)
-    assert configured["methods"][1]["settings"]["momentum"] is False
+    assert configured["methods"][1]["settings"]["momentum"] is True
     _, won = compare("--config", tmp_path / "h.toml", "--ticks", 5)
     assert won["methods"][0]["settings"]["ticks"] == 5
 

@@ -18,9 +18,9 @@ class TestSparse(FamilyContract):
         return toy_blocks(users, width=20, sparse=True)
 
 
-class TestPlainDescent(FamilyContract):
+class TestMomentum(FamilyContract):
     def make(self):
-        return LogisticRegression(momentum=False)
+        return LogisticRegression(momentum=True)
 
 
 class TestNoPenalty(FamilyContract):
@@ -32,7 +32,7 @@ class TestNoPenalty(FamilyContract):
 
 class TestNoPenaltySparse(FamilyContract):
     def make(self):
-        return LogisticRegression(l2=0.0, momentum=False)
+        return LogisticRegression(l2=0.0, momentum=True)
 
     def data(self, users=12):
         return toy_blocks(users, width=20, sparse=True)

@@ -99,7 +99,7 @@ def test_momentum_reaches_the_optimum_of_scikit_learn_sooner():
     data = log_of([200, 700, 90], 9, 2, plain=True)
     peer = Peer(C=1 / 3.0, tol=1e-10, max_iter=2000).fit(data.features[data.rows()], data.label[data.rows()])
     best = np.append(peer.coef_[0], peer.intercept_)
-    _, fast = walk(LogisticRegression(l2=3.0), data, 60)
+    _, fast = walk(LogisticRegression(l2=3.0, momentum=True), data, 60)
     _, slow = walk(LogisticRegression(l2=3.0, momentum=False), data, 60)
     np.testing.assert_allclose(fast[-1], best, atol=2e-5)
     # Well conditioned data: plain descent is there too; momentum must not be behind half-way.

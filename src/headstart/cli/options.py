@@ -195,7 +195,7 @@ training = stack(
         "--pull", type=click.FloatRange(0), default=0.0, show_default=True, help="Strength of the anchor to the start."
     ),
     click.option("--l2", type=click.FloatRange(0), help="L2 on the summed loss; the family's own where not given."),
-    click.option("--momentum/--no-momentum", default=None, help="Nesterov momentum of global training. [momentum]"),
+    click.option("--momentum/--no-momentum", default=None, help="Nesterov momentum of global training."),
     click.option(
         "--tolerance",
         type=click.FloatRange(0),

@@ -209,5 +209,6 @@ def encode(
     """Bins of `rows` of a matrix, in their order, as `headstart.kernels.grow.grow_users` takes them."""
     if len(matrix) == 1:
         return (code_dense(matrix[0], rows, upper, upper_ptr),)
-    codes: tuple[NDArray[Any], ...] = code_sparse(*matrix, rows, upper, upper_ptr)
+    kernel: Any = code_sparse
+    codes: tuple[NDArray[Any], ...] = kernel(*matrix, rows, upper, upper_ptr)
     return codes

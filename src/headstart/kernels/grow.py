@@ -140,7 +140,7 @@ class Room(NamedTuple):
     beyond: NDArray[np.int64]
     sum_g: NDArray[np.int32]
     sum_h: NDArray[np.int32]
-    count: NDArray[np.float32]
+    sum_rows: NDArray[np.float32]
     tile_best: NDArray[np.float32]
     best: NDArray[np.float32]
 
@@ -168,7 +168,7 @@ def examine(lay, room, leaf, limits):
     room.gain[leaf], room.where[leaf, 0], room.where[leaf, 1], room.beyond[leaf] = find_split(
         room.hist[room.slot[leaf]], room.pairs[room.slot[leaf]], lay.names, lay.levels, lay.first, room.total[leaf],
         room.span[leaf, 1] - room.span[leaf, 0], limits, room.usable[leaf],
-        room.sum_g, room.sum_h, room.count, room.tile_best, room.best,
+        room.sum_g, room.sum_h, room.sum_rows, room.tile_best, room.best,
     )  # fmt: skip
 
 
@@ -320,7 +320,7 @@ def grow_all(
     dense, codes, columns, pointers, zero, upper, upper_ptr, rows, indptr, label, weight, base, steps, l2, rate, seed,
     growth, tree_ptr, split_ptr, failed,
 ):  # fmt: skip
-    """`grow_users` on bins `dense` uint8 (N, d), or where that has no column on those of CSR rows; fills the last three.
+    """`grow_users` on bins `dense` uint8 (N, d), or on CSR bins if that is empty; fills the last three.
 
     One kernel for both: growing is most of what there is to compile.
     """
@@ -379,7 +379,8 @@ def grow_users(
     tree_ptr, split_ptr, failed = np.zeros(users + 1, ROW), np.zeros(users + 1, ROW), np.zeros(users, np.bool_)
     dense, sparse = (binned[0], NO_CSR) if len(binned) == 1 else (NO_DENSE, binned)
     given = (dense, *sparse, upper, upper_ptr, rows, indptr, label, weight, base, steps, l2, rate, seed)
-    out = grow_all(*(_frozen(array) for array in given), growth, tree_ptr, split_ptr, failed)
+    kernel: Any = grow_all
+    out = kernel(*(_frozen(array) for array in given), growth, tree_ptr, split_ptr, failed)
     trees, splits = int(tree_ptr[-1]), int(split_ptr[-1])
     ends = (trees, splits, splits, splits, splits, splits + trees, splits)
     return Forest(*(array[:end].copy() for array, end in zip(out, ends))), tree_ptr, split_ptr, failed

@@ -37,7 +37,7 @@ class Branch:
     source: str
     schedule: Schedule
     ticks: int | None = None
-    rate: float = 0.05
+    rate: float = 0.025
 
     def applies(self, family: ModelFamily) -> str | None:
         """Every family has a path; what else it lacks it says itself."""
@@ -107,7 +107,7 @@ class BranchSettings:
     """
 
     ticks: int | None = None
-    rate: float = 0.05
+    rate: float = 0.025
     groups: int = 10
     steps: int | None = None
     pull: float = 0.0

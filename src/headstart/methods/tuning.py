@@ -101,8 +101,11 @@ class Tuner:
             value = self._value(scorer.score_blocks([self._blocks]).margin[rows])
             tried.append(Tried(settings.ticks or self.task.ticks, settings.rate, value))
             self.task.progress(f"choosing settings of {name}", done, len(trials))
-        best = trials[int(np.argmax([trial.value for trial in tried]))]
-        return Choice(best, tuple(tried), self._metric)
+        values = [trial.value for trial in tried]
+        if min(values) == max(values):  # tune users without training rows are all served the global model
+            rate = self.task.family.habits.rate if free_rate else given.rate
+            return Choice(replace(given, ticks=branch(name, given).ticks or self.task.ticks, rate=rate))
+        return Choice(trials[int(np.argmax(values))], tuple(tried), self._metric)
 
     def _trials(self, name: str, given: BranchSettings, free_rate: bool) -> Iterator[BranchSettings]:
         longest = self.task.ticks

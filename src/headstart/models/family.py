@@ -110,7 +110,7 @@ class Habits:
     """
 
     ticks: int = 100
-    rate: float = 0.05
+    rate: float = 0.025
     try_ticks: tuple[int, ...] = (50, 100, 200)
     try_rate: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
     gains: bool = False

@@ -155,7 +155,7 @@ class LogisticRegression:
     """
 
     l2: float = 1.0
-    momentum: bool = True
+    momentum: bool = False
 
     name: ClassVar[str] = "logistic"
     objective: ClassVar[Objective] = "logistic"

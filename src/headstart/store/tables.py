@@ -24,7 +24,8 @@ def damaged(file: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ModelError(f"{file} is missing; restore it or train the model again") from error
+        now = "open the model again if it was changed meanwhile, else restore the file or train again"
+        raise ModelError(f"{file} is missing; {now}") from error
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         short = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{file} is damaged ({short}); restore it or train the model again") from error

@@ -55,8 +55,7 @@ EVENTS = {
     "memory": (GOOD, ("--memory", "lots"), "memory is a size such as 4GB or 500MB; got 'lots'"),
     "delimiter": (GOOD, ("--delimiter", "too long"), "a delimiter is 1 to 4 characters"),
     "no Parquet": (GOOD, ("--format", "parquet"), "e.csv: damaged or not Parquet"),
-    "model": (GOOD, ("--model", "nope"), "no model is called 'nope'; known: logistic"),
-    "model gbdt": (GOOD, ("--model", "gbdt"), "model 'gbdt' is not in this version"),
+    "model": (GOOD, ("--model", "nope"), "no model is called 'nope'; known: gbdt, logistic"),
     "model mf": (GOOD, ("--model", "mf"), "model 'mf' is not in this version"),
     "model fm": (GOOD, ("--model", "fm"), "model 'fm' is not in this version"),
     "method": (GOOD, ("--method", "nope"), "no method is called 'nope'; known: global, local"),
@@ -137,7 +136,7 @@ COMMANDS = {
     "no model": (("inspect", "no"), "there is no model at no; make one with headstart fit --out no"),
     "model is a file": (("inspect", "e.csv"), "e.csv is a file, not the folder of a model"),
     "model is a folder": (("inspect", "full"), "full is not a headstart model: it has no manifest.json"),
-    "bench": (("bench", "nope"), "no bench is called 'nope'; known: personal-logistic"),
+    "bench": (("bench", "nope"), "no bench is called 'nope'; known: "),
     "export of no dataset": (("data", "export", "nope", "--out", "x.csv"), "no data set 'nope'"),
     "export to another ending": (("data", "export", "toy", "--out", "x.txt"), "must end in .parquet or .csv"),
 }

@@ -190,7 +190,7 @@ def test_bench(headstart, tmp_path, monkeypatch):
 
     measured = registry.Measured(60_000.0, 2_000.0, "users/s", "as said", limit=80_000.0)
     monkeypatch.setattr(registry, "_load", lambda name: lambda progress: measured)
-    said = headstart("bench", "--json", tmp_path / "bench.json").out
+    said = headstart("bench", "personal-logistic", "--json", tmp_path / "bench.json").out
     (row,) = json.loads((tmp_path / "bench.json").read_text())
     assert row.keys() >= {"name", "ours", "peer", "unit", "ratio", "limit", "of_limit", "machine"}
     assert (row["ratio"], row["of_limit"]) == (30, 0.75)

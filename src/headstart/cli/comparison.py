@@ -17,7 +17,8 @@ PAIRED = ("auc", "map", "logloss")
 def show(document: Mapping[str, Any], console: Console) -> None:
     """Print methods, what they differ by from global, abundance groups, settings and notes."""
     show_metrics(document, console)
-    print_table(console, groups(document, console.width >= WIDE))
+    spacious = groups(document, 2)
+    print_table(console, spacious if fits(console, spacious) else groups(document, 1))
     console.print("Events are training events; group 1 has the users with the least.\n")
     for row in document["methods"]:
         console.print(settings(row))
@@ -79,7 +80,7 @@ def against_global(pairs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def groups(document: Mapping[str, Any], wide: bool) -> RenderableType:
+def groups(document: Mapping[str, Any], gap: int) -> RenderableType:
     """One row an abundance group: AUC of each method."""
     names = [row["name"] for row in document["methods"]]
     rows = []
@@ -87,7 +88,7 @@ def groups(document: Mapping[str, Any], wide: bool) -> RenderableType:
         cells = [number(group["metrics"][name]["auc"]) for name in names]
         rows.append([str(group["group"]), f"{group['users']:,}", f"{group['events']:,}", str(group["t_u"]), *cells])
     columns = ["group", "users", "events", "t_u", *names]
-    return table("AUC by abundance group", columns, rows, left=0, gap=2 if wide else 1)
+    return table("AUC by abundance group", columns, rows, left=0, gap=gap)
 
 
 def settings(row: Mapping[str, Any]) -> str:

@@ -227,7 +227,7 @@ class GradientBoosting:
 
 def _margins(start: State, rows: Rows) -> NDArray[np.float64]:
     """Margins of the global model (n,), offsets included."""
-    margin = rows.offset + start["base"][0]
+    margin: NDArray[np.float64] = rows.offset + start["base"][0]
     rows.kernel("score_rows")(*rows.matrix, rows.rows, *columns_of(start), margin)
     return margin
 

@@ -32,7 +32,7 @@ def command(**given: Any) -> None:
     from headstart.methods import METHODS, check
     from headstart.store.files import write_json
 
-    methods = tuple(METHODS) if given["methods"] == ("all",) else given["methods"]
+    methods = tuple(METHODS) if "all" in given["methods"] else given["methods"]
     check(methods)
     with progress() as report:
         trainer = trainer_of(given, report)

@@ -17,7 +17,7 @@ from headstart.data.roles import FeatureSettings
 from headstart.engines import Engine, Serial
 from headstart.methods.branch import BranchSettings, branch
 from headstart.methods.method import Task
-from headstart.methods.tuning import Choice, Grid, Tuner
+from headstart.methods.tuning import DEFAULT_TICKS, Choice, Grid, Tuner
 from headstart.models.family import ModelFamily
 from headstart.progress import Progress, silent, stage
 from headstart.scoring import Fitted
@@ -95,8 +95,8 @@ class Trainer:
         """
         given, longest = self.settings.branch, self.settings.longest
         if not tune.any():
-            fixed = replace(given, ticks=longest)
-            return longest, {name: Choice(fixed) for name in methods}
+            fixed = replace(given, ticks=given.ticks or DEFAULT_TICKS)
+            return fixed.ticks or longest, {name: Choice(fixed) for name in methods}
         tuner = Tuner(self.task(log.take(~tune)), log.take(tune), self.settings.select, self.settings.grid)
         stop = tuner.stop()
         tuner.task.end_at(stop)

@@ -71,7 +71,14 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'headstart' has no attribute {name!r}")
-    value = getattr(import_module(_EXPORTS[name]), name)
+    try:
+        value = getattr(import_module(_EXPORTS[name]), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        from headstart.errors import SettingsError
+
+        raise SettingsError(f"headstart.{name} needs scikit-learn: pip install 'headstart[sklearn]'") from error
     globals()[name] = value
     return value
 

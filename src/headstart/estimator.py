@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -279,6 +280,12 @@ def _ids(users: Any, rows: int) -> pa.Array:
     return pa.repeat(EVERYBODY, rows) if users is None else as_users(users, rows)
 
 
+def _roles(names: Sequence[str], weight: NDArray[np.float64]) -> Roles:
+    """Free names for users and labels, and for weights where there are any but ones."""
+    roles = free_roles(names)
+    return roles if (weight != 1).any() else replace(roles, weight=None)
+
+
 def _of_matrix(
     X: Any, names: tuple[str, ...], ids: pa.Array, label: NDArray[np.float32], weight: NDArray[np.float64]
 ) -> _Training:
@@ -289,13 +296,13 @@ def _of_matrix(
     sample = Sample.of(X, ids, label, weight)
     X = X[sample.rows]
     features = MatrixMap.fit(X, sample.weight, names)
-    return _Training(free_roles(names), features, sample.blocks(features.apply(X)), sample.events)
+    return _Training(_roles(names, weight), features, sample.blocks(features.apply(X)), sample.events)
 
 
 def _of_frame(
     table: pa.Table, ids: pa.Array, label: NDArray[np.float32], weight: NDArray[np.float64], threads: int
 ) -> _Training:
-    roles = free_roles(table.column_names)
+    roles = _roles(table.column_names, weight)
     kept = pa.array(weight > 0)
     log = read(with_parts(table, roles, ids, label, weight).filter(kept), roles, threads=threads, trainable=False)
     features = FeatureMap.fit(log, FeatureSettings())

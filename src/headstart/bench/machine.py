@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+
+from headstart.engines.threads import cores
 
 
 def machine() -> str:
     """One line: processor, cores that this process may use, SIMD, versions."""
     facts = _processor()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags = set(facts.get("flags", "").split())
     simd = [name for name in ("sse4_2", "avx2", "fma", "avx512f") if name in flags]
     name = facts.get("model name") or platform.processor() or platform.machine()
     versions = ", ".join(f"{package} {version(package)}" for package in ("numpy", "numba"))
-    return f"{name}, {cores} cores, {' '.join(simd) or 'SIMD unknown'}, Python {platform.python_version()}, {versions}"
+    return (
+        f"{name}, {cores()} cores, {' '.join(simd) or 'SIMD unknown'}, Python {platform.python_version()}, {versions}"
+    )
 
 
 def _processor() -> dict[str, str]:

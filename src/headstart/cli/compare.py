@@ -35,7 +35,7 @@ def command(**given: Any) -> None:
     from headstart.methods import METHODS, split_by_family
     from headstart.store.files import write_json
 
-    methods = methods_of(given, METHODS if given["methods"] == ("all",) else given["methods"])
+    methods = methods_of(given, METHODS if "all" in given["methods"] else given["methods"])
     with progress() as report:
         trainer = trainer_of(given, report)
         split_by_family(methods, trainer.family)

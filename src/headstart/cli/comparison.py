@@ -19,7 +19,10 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     show_metrics(document, console)
     spacious = groups(document, 2)
     print_table(console, spacious if fits(console, spacious) else groups(document, 1))
-    console.print("Events are training events; group 1 has the users with the least.\n")
+    console.print(
+        "Events are training events; group 1 has the users with the least. t_u is that of by-abundance; past the tick"
+        " at which global training stops, the start is the global model.\n"
+    )
     for row in document["methods"]:
         console.print(settings(row))
     for name, why in document["not_defined"].items():
@@ -43,8 +46,13 @@ def show_metrics(document: Mapping[str, Any], console: Console) -> None:
     console.print(
         f"Mean over the {document['n_users_in_averages']:,} users with both classes among {document['n_test_events']:,}"
         " test events, and 95 % bootstrap interval over users. Harmed: users whose held-out log-loss is above the"
-        " global model's.\n"
+        " global model's."
     )
+    tests = {row["name"]: row["harmed_significant"] for row in document["methods"] if row["name"] != "global"}
+    harmed = ", ".join(f"{name} {_percent(t['share'])} ({_percent(t['chance'])})" for name, t in tests.items())
+    if harmed:
+        console.print(f"Harmed significantly, one-sided 5 % (by chance alone): {harmed}")
+    console.print("")
     differences = against_global(document["pairs"])
     if differences:
         columns = ["method", "metric", "difference", "95 %", "95 %, all pairs", ""]
@@ -72,7 +80,7 @@ def against_global(pairs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             continue
         sign = 1.0 if pair["b"] == "global" else -1.0
         name = pair["a"] if sign > 0 else pair["b"]
-        numbers = [sign * pair[key] for key in ("diff", "lo", "hi", "lo_all", "hi_all")]
+        numbers = [sign * pair[key] + 0.0 for key in ("diff", "lo", "hi", "lo_all", "hi_all")]
         diff, (lo, hi), (lo_all, hi_all) = numbers[0], sorted(numbers[1:3]), sorted(numbers[3:5])
         stars = "**" if lo_all > 0 or hi_all < 0 else "*" if lo > 0 or hi < 0 else ""
         row = [name, NAMES[pair["metric"]], f"{diff:+.4f}", f"[{lo:+.4f}, {hi:+.4f}]"]

@@ -47,6 +47,8 @@ def command(model: Path, data: Path, json_file: Path | None, **given: Any) -> No
         f"{document['n_test_events']:,} events of {document['n_users']:,} users;"
         f" {100 * document['served_personally']:.1f} % of the events got a personal model."
     )
+    if document["trained_on"]:
+        screen.print("note: the model was trained on these very events; judge it on others")
     say_notes(screen, document["notes"], {})
     for what, count in sorted(document["unseen"].items()):
         screen.print(f"note: {what}: {count:,}")

@@ -26,9 +26,10 @@ def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **g
     trained on all. DATA is a Parquet, CSV, TSV or Arrow file, or a folder of Parquet parts.
     """
     from headstart.cli.console import console, progress
-    from headstart.cli.inputs import methods_of, open_source, trainer_of, tune_rows
+    from headstart.cli.inputs import methods_of, open_source, trainer_of
     from headstart.cli.summary import show_model, summary
     from headstart.methods import split_by_family
+    from headstart.methods.tuning import tune_rows
     from headstart.progress import stage
     from headstart.scoring import load_model
     from headstart.scoring.files import new_model

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from headstart.data.log import EventLog, read
 from headstart.data.roles import FeatureSettings, Roles
 from headstart.data.split import Part, split
 from headstart.engines import Engine, Serial, Threads
 from headstart.engines.catalogue import ENGINES
-from headstart.errors import DataError, SettingsError
+from headstart.errors import SettingsError
 from headstart.methods import BranchSettings
 from headstart.methods.tuned import Settings, Trainer
 from headstart.models import FAMILIES
@@ -34,10 +31,12 @@ class Source:
     title: str
     log: EventLog
     features: FeatureSettings
+    max_events: int | None
 
     def about(self) -> dict[str, Any]:
         """What a model keeps of the log that it was trained on."""
-        return {"data": self.name, "fingerprint": self.log.fingerprint(), "notes": dict(self.log.notes)}
+        about = {"data": self.name, "fingerprint": self.log.fingerprint(), "notes": dict(self.log.notes)}
+        return about | {"max_events": self.max_events}
 
 
 def open_source(options: Mapping[str, Any], progress: Progress) -> Source:
@@ -55,11 +54,11 @@ def open_source(options: Mapping[str, Any], progress: Progress) -> Source:
         how = {"memory": options["memory"], "threads": options["threads"]}
         with stage(progress, f"sorting {dataset}"):
             log = read(made.table, roles_of(options, made.roles), **how, **limits)
-        return Source(made.name, made.title, log, features_of(options, made.features))
+        return Source(made.name, made.title, log, features_of(options, made.features), options["max_events"])
     roles = roles_of(options)
     with stage(progress, f"reading {data}"):
         log = read(data, roles, **reading(options), **limits)
-    return Source(data.resolve().name, "", log, features_of(options, FeatureSettings()))
+    return Source(data.resolve().name, "", log, features_of(options, FeatureSettings()), options["max_events"])
 
 
 def reading(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,12 +158,3 @@ def parts_of(options: Mapping[str, Any], log: EventLog) -> tuple[str, list[Part]
     how = options["split"] or ("user-time" if len(log.time) else "user-random")
     shares = {name: options[name] for name in ("seed", "test", "tune", "folds", "last")}
     return how, split(log, how, **shares)
-
-
-def tune_rows(log: EventLog, share: float, seed: int) -> NDArray[np.bool_]:
-    """The rows (n,) of a training log that settings are chosen on: the last of each user where there is a time."""
-    if share > 0:
-        # Where nobody has two events, or two lists, there are none.
-        with suppress(DataError):
-            return split(log, "user-time" if len(log.time) else "user-random", seed=seed, test=share, tune=0.0)[0].test
-    return np.zeros(len(log), np.bool_)

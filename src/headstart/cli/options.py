@@ -157,7 +157,13 @@ source = stack(
     click.option("--dataset", help="A ready data set instead of DATA; see headstart data list."),
     data_dir,
     roles,
-    click.option("--bag", "bags", multiple=True, metavar="NAME=a,b", help="A named set of columns; may be repeated."),
+    click.option(
+        "--bag",
+        "bags",
+        multiple=True,
+        metavar="NAME=a,b",
+        help="A named set of columns, kept for methods that read one; may be repeated.",
+    ),
     click.option(
         "--item-statistics/--no-item-statistics",
         default=None,

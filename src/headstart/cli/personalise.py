@@ -20,7 +20,8 @@ def command(model: Path, events: Path, **given: Any) -> None:
     """Give the users of EVENTS a model of their own in MODEL; the global model stays as it is.
 
     EVENTS holds all events of these users, with the columns of the log that MODEL was trained on. They leave the path
-    that MODEL keeps. A user that MODEL knows already gets a new model from EVENTS alone.
+    that MODEL keeps; of each user only as many of the last events count as --max-events let MODEL see. A user that
+    MODEL knows already gets a new model from EVENTS alone.
     """
     from headstart.cli.console import progress
     from headstart.cli.inputs import engine_of, reading
@@ -30,9 +31,10 @@ def command(model: Path, events: Path, **given: Any) -> None:
     from headstart.training import personalise_model
 
     fitted = load_model(model)
+    limit = fitted.about.get("max_events")
     with progress() as report:
         with stage(report, f"reading {events}"):
-            log = read(events, fitted.roles, trainable=False, **reading(given))
+            log = read(events, fitted.roles, trainable=False, max_events=limit, **reading(given))
         plan = personalise_model(model, log, engine=engine_of(given), progress=report)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in plan.reasons().items())
     click.echo(f"{model}: {len(plan.users):,} users from {len(log):,} events: {reasons}")

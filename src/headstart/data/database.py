@@ -106,11 +106,6 @@ def brief(message: str) -> str:
     return f"line {line[1]}: {cause}; correct that line"
 
 
-def quoted(name: str) -> str:
-    """`name` as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def literal(text: str) -> str:
     """`text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"

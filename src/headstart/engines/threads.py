@@ -11,6 +11,11 @@ from headstart.engines.engine import I, R, S, stage
 from headstart.errors import InputError, SettingsError, WorkError
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Threads:
     """Runs `width` items at once; never holds more than twice as many results.
 
@@ -22,7 +27,7 @@ class Threads:
     def __init__(self, width: int | None = None) -> None:
         if width is not None and width < 1:
             raise SettingsError(f"threads must be at least 1; got {width}")
-        self.width = width or len(os.sched_getaffinity(0))
+        self.width = width or cores()
 
     def map(self, fn: Callable[[S, I], R], shared: S, items: Iterable[I]) -> Iterator[tuple[I, R]]:
         """See `Engine.map`."""

@@ -16,4 +16,5 @@ def evaluate(
     """Metrics and harm of `fitted` on `log`, which it must not have been trained on, and of its global model."""
     blocks, odd = Scorer(fitted).blocks(log)
     judged = judge_model(fitted, blocks, held_rows(log), k=k, seed=seed, resamples=resamples)
-    return {**judged, "unseen": dict(odd), "notes": dict(log.notes)}
+    same = fitted.about.get("fingerprint") == log.fingerprint()
+    return {**judged, "trained_on": same, "unseen": dict(odd), "notes": dict(log.notes)}

@@ -86,6 +86,8 @@ def leave(
     entity : name of the column that holds them
     borders : between which counts groups are cut; None: those of `users`
     """
+    if schedule.trials(users, path.planned) is not None:
+        raise SettingsError(f"schedule {schedule.name!r} wants held-out losses, which no method of this version gives")
     borders = borders or Borders.of(users.events)
     plan = schedule.plan(users, path.planned, borders=borders)
     plan = personalise(family, path, plan, blocks, engine=engine, store=store, rate=rate, seed=seed, progress=progress)

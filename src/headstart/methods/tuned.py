@@ -90,7 +90,7 @@ class Trainer:
         """
         given, longest = self.settings.branch, self.longest(methods)
         if not tune.any():
-            fixed = replace(given, ticks=given.ticks or max(self.grid.ticks))
+            fixed = replace(given, ticks=given.ticks or self.family.habits.ticks)
             if self.settings.free_rate:
                 fixed = replace(fixed, rate=self.family.habits.rate)
             return longest, {name: Choice(replace(fixed, ticks=branch(name, fixed).ticks)) for name in methods}

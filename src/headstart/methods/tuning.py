@@ -6,6 +6,7 @@ Every method is tried over the same grid and judged by the same metric, the glob
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 
 from headstart.data.blocks import Blocks
 from headstart.data.log import EventLog
+from headstart.data.split import split
 from headstart.data.vocab import keys
+from headstart.errors import DataError
 from headstart.evaluation import HeldOut, held_out, per_user
 from headstart.evaluation.metrics import Margins
 from headstart.methods.branch import BranchSettings, branch
@@ -152,6 +155,15 @@ class Tuner:
 def held_rows(log: EventLog, users: NDArray[np.int64] | slice = slice(None)) -> HeldOut:
     """The rows of `log` as evaluation sees them, of all users or of those at the positions `users`."""
     return held_out(log.label, log.start[users], log.stop[users], log.list if len(log.list) else None)
+
+
+def tune_rows(log: EventLog, share: float, seed: int) -> NDArray[np.bool_]:
+    """The rows (n,) of a training log that settings are chosen on: the last of each user where there is a time."""
+    if share > 0:
+        # Where nobody has two events, or two lists, there are none.
+        with suppress(DataError):
+            return split(log, "user-time" if len(log.time) else "user-random", seed=seed, test=share, tune=0.0)[0].test
+    return np.zeros(len(log), np.bool_)
 
 
 def ladder(last: int) -> list[int]:

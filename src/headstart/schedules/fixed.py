@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Fixed:
 
     def plan(self, users: UserTable, ticks: int, losses: Losses | None = None, borders: Borders | None = None) -> Plan:
         """See `Schedule.plan`; everybody is in group 1."""
-        leave = int(self.leave * ticks) if isinstance(self.leave, float) else self.leave
+        leave = int(Fraction(str(self.leave)) * ticks) if isinstance(self.leave, float) else self.leave
         if not 0 <= leave <= ticks:
             raise SettingsError(f"cannot leave a path of {ticks} ticks at {self.leave}; give a tick or a share in 0..1")
         size = len(users.events)

@@ -20,7 +20,6 @@ class Reason(IntEnum):
     WHOLE_PATH = 1
     NO_TRAINING_ROWS = 2
     DIVERGED = 3
-    UNKNOWN_USER = 4
 
     @property
     def label(self) -> str:

@@ -14,12 +14,11 @@ import numpy as np
 from headstart.bench.heavy_tailed import Size, draw
 from headstart.bench.personal_gbdt import grow_prefix, grow_shards
 from headstart.bench.registry import Measured
-from headstart.data.blocks import Blocks
+from headstart.data.blocks import Blocks, frozen
 from headstart.kernels.trees import score_rows, score_users
 from headstart.models.family import Personal, State
 from headstart.models.gbdt import GradientBoosting
 from headstart.models.gbdt.forest import columns_of, columns_of_users
-from headstart.models.gbdt.rows import frozen
 from headstart.progress import Progress, silent
 
 STAGE = "bench score-gbdt"

@@ -6,7 +6,7 @@ Arrays are shared, never copied: a view on fewer users is the same rows with few
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -71,3 +71,23 @@ class Blocks:
         first = np.cumsum(counts) - counts
         rows: NDArray[np.int64] = np.arange(counts.sum(), dtype=ROW) + np.repeat(self.start - first, counts)
         return rows
+
+
+def frozen(values: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view: kernels are compiled once for arrays that are ours and arrays mapped from a file."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+def kernel_arrays(features: Matrix) -> tuple[NDArray[Any], ...]:
+    """Features as kernels take them, read-only: the dense matrix, or values, int32 columns and int64 row pointers."""
+    if isinstance(features, csr_array):
+        columns, pointers = features.indices.astype(COLUMN, copy=False), features.indptr.astype(ROW, copy=False)
+        return frozen(features.data), frozen(columns), frozen(pointers)
+    return (frozen(features),)
+
+
+def aligned(column: NDArray[np.float32], rows: NDArray[np.int64], missing: float) -> NDArray[np.float32]:
+    """`column` at `rows`, float32 (n,), read-only; `missing` everywhere where the column is empty."""
+    return frozen(column[rows] if column.size else np.full(len(rows), missing, REAL))

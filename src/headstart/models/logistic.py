@@ -12,9 +12,8 @@ from typing import Any, ClassVar, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from headstart.data.blocks import Blocks, Matrix
+from headstart.data.blocks import Blocks, aligned, frozen, kernel_arrays
 from headstart.errors import DataError, SettingsError
 from headstart.kernels import logistic as dense
 from headstart.kernels import logistic_sparse as sparse
@@ -55,8 +54,8 @@ class Sample:
     def of(cls, data: Blocks) -> Sample:
         """All rows of `data`; labels are zeros where it has none."""
         rows = data.rows()
-        columns = (_aligned(data.label, rows, 0), _aligned(data.weight, rows, 1), _aligned(data.offset, rows, 0))
-        return cls(_arrays(data.features), _frozen(rows), *columns, data.width)
+        columns = (aligned(data.label, rows, 0), aligned(data.weight, rows, 1), aligned(data.offset, rows, 0))
+        return cls(kernel_arrays(data.features), frozen(rows), *columns, data.width)
 
     @property
     def stored(self) -> float:
@@ -201,7 +200,7 @@ class LogisticRegression:
         _check_labels(shard)
         _check_width(start, shard)
         s, indptr = Sample.of(shard), _pointers(shard)
-        theta = _frozen(np.concatenate([start["coef"], start["intercept"]], dtype=REAL))
+        theta = frozen(np.concatenate([start["coef"], start["intercept"]], dtype=REAL))
         given = (s.rows, indptr, s.label, s.weight, s.offset, theta, float(self.l2), *_columns(orders))
         users, failed = len(shard), np.zeros(len(shard), np.bool_)
         if len(s.matrix) == 1:
@@ -211,7 +210,7 @@ class LogisticRegression:
             return Trained({"intercept": out[:, -1].copy(), "scale": np.zeros(users, REAL), "coef": coef}, failed)
         active, begin = s.kernels.active_columns(*s.matrix[1:], s.rows, indptr, s.width)
         intercept, scale, change = np.empty(users, REAL), np.empty(users, REAL), np.empty(len(active), REAL)
-        s.kernels.fit_users(*s.matrix, *given, _frozen(active), _frozen(begin), intercept, scale, change, failed)
+        s.kernels.fit_users(*s.matrix, *given, frozen(active), frozen(begin), intercept, scale, change, failed)
         columns, coef = Ragged(active, begin), Ragged(change, begin)
         return Trained({"intercept": intercept, "scale": scale, "coef": coef, "columns": columns}, failed)
 
@@ -219,12 +218,12 @@ class LogisticRegression:
         """Margins of ``data.rows()``; entry k of `personal` belongs to entity k of `data`."""
         _check_width(start, data)
         s = Sample.of(data)
-        out, coef = np.empty(len(s.rows), REAL), _frozen(start["coef"])
+        out, coef = np.empty(len(s.rows), REAL), frozen(start["coef"])
         # Everybody's model is that of one "user" who has all rows and adds nothing.
         indptr = np.array([0, len(s.rows)], ROW) if personal is None else _pointers(data)
         terms = _everybody(start) if personal is None else _terms(personal, s.width)
-        intercept, scale, *added = (_frozen(term) for term in terms)
-        s.kernels.score_users(*s.matrix, s.rows, _frozen(indptr), s.offset, coef, intercept, scale, *added, out)
+        intercept, scale, *added = (frozen(term) for term in terms)
+        s.kernels.score_users(*s.matrix, s.rows, frozen(indptr), s.offset, coef, intercept, scale, *added, out)
         return out
 
     def loss(self, margins: NDArray[np.float32], label: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -290,30 +289,12 @@ def _spread(work: Callable[[int, int], None], spans: Iterable[tuple[int, int]], 
             done.result()
 
 
-def _frozen(values: NDArray[Any]) -> NDArray[Any]:
-    """A read-only view: kernels are compiled once for arrays that are ours and arrays mapped from a file."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
-
-
-def _arrays(features: Matrix) -> tuple[NDArray[Any], ...]:
-    if isinstance(features, csr_array):
-        columns, pointers = features.indices.astype(COLUMN, copy=False), features.indptr.astype(ROW, copy=False)
-        return _frozen(features.data), _frozen(columns), _frozen(pointers)
-    return (_frozen(features),)
-
-
-def _aligned(column: NDArray[np.float32], rows: NDArray[np.int64], missing: float) -> NDArray[np.float32]:
-    return _frozen(column[rows] if column.size else np.full(len(rows), missing, REAL))
-
-
 def _pointers(data: Blocks) -> NDArray[np.int64]:
-    return _frozen(np.concatenate([[0], np.cumsum(data.counts)]).astype(ROW))
+    return frozen(np.concatenate([[0], np.cumsum(data.counts)]).astype(ROW))
 
 
 def _columns(orders: Orders) -> tuple[NDArray[Any], ...]:
-    return _frozen(orders.steps), _frozen(orders.pull), _frozen(orders.rate)
+    return frozen(orders.steps), frozen(orders.pull), frozen(orders.rate)
 
 
 def _terms(personal: Personal, width: int) -> tuple[NDArray[Any], ...]:

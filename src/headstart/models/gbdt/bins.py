@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from headstart.data.blocks import frozen
 from headstart.kernels import binning
 from headstart.kernels.dtypes import REAL, ROW
-from headstart.models.gbdt.rows import frozen
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.blocks import Blocks
+from headstart.data.blocks import Blocks, frozen
 from headstart.errors import DataError, SettingsError
 from headstart.kernels.binning import MOST
 from headstart.kernels.dtypes import REAL, ROW, SUM
@@ -26,7 +26,7 @@ from headstart.models.gbdt.forest import (
     gains_of_users,
     personal_of,
 )
-from headstart.models.gbdt.rows import Rows, frozen
+from headstart.models.gbdt.rows import Rows
 
 WRITTEN: dict[Objective, str] = {"logistic": "binary", "squared": "regression"}
 

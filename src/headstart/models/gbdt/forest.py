@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.data.blocks import frozen
 from headstart.kernels.dtypes import COLUMN, REAL, ROW, SUM
 from headstart.kernels.grow import Forest
 from headstart.models.family import Personal, Ragged
 from headstart.models.gbdt.bins import Bins
 from headstart.models.gbdt.lightgbm import Tree
-from headstart.models.gbdt.rows import frozen
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 

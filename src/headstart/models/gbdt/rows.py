@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from scipy.special import expit
 
-from headstart.data.blocks import Blocks, Matrix
+from headstart.data.blocks import Blocks, aligned, frozen, kernel_arrays
 from headstart.kernels import trees
-from headstart.kernels.dtypes import COLUMN, REAL, ROW, SUM
+from headstart.kernels.dtypes import ROW, SUM
 from headstart.models.family import Objective
 
 NEWTON_STEPS = 12
@@ -46,10 +45,11 @@ class Rows:
     def of(cls, data: Blocks) -> Rows:
         """All rows of `data`; labels are zeros where it has none."""
         rows = data.rows()
-        label, weight = (_aligned(column, rows, at) for column, at in ((data.label, 0), (data.weight, 1)))
+        label, weight = (aligned(column, rows, at) for column, at in ((data.label, 0), (data.weight, 1)))
         indptr = np.concatenate([[0], np.cumsum(data.counts)]).astype(ROW)
-        offset = _aligned(data.offset, rows, 0).astype(SUM)
-        return cls(arrays(data.features), frozen(rows), frozen(indptr), label, weight, offset, data.offset.size > 0)
+        offset = aligned(data.offset, rows, 0).astype(SUM)
+        matrix, shifted = kernel_arrays(data.features), data.offset.size > 0
+        return cls(matrix, frozen(rows), frozen(indptr), label, weight, offset, shifted)
 
     def counting(self) -> Rows:
         """Those of a weight above 0, as if one user had all of them."""
@@ -87,22 +87,3 @@ class Rows:
             curvature = np.bincount(owner, weight * share * (1.0 - share), users) + 2.0 * prior * (1.0 - prior)
             best = best - np.clip(slope / np.maximum(curvature, 1e-12), -LONGEST_STEP, LONGEST_STEP)
         return best
-
-
-def frozen(values: NDArray[Any]) -> NDArray[Any]:
-    """A read-only view: kernels are compiled once for arrays that are ours and arrays mapped from a file."""
-    view = values.view()
-    view.flags.writeable = False
-    return view
-
-
-def arrays(features: Matrix) -> tuple[NDArray[Any], ...]:
-    """Features as kernels take them."""
-    if isinstance(features, csr_array):
-        columns, pointers = features.indices.astype(COLUMN, copy=False), features.indptr.astype(ROW, copy=False)
-        return frozen(features.data), frozen(columns), frozen(pointers)
-    return (frozen(features),)
-
-
-def _aligned(column: NDArray[np.float32], rows: NDArray[np.int64], missing: float) -> NDArray[np.float32]:
-    return frozen(column[rows] if column.size else np.full(len(rows), missing, REAL))

@@ -306,4 +306,4 @@ def _of_frame(
     kept = pa.array(weight > 0)
     log = read(with_parts(table, roles, ids, label, weight).filter(kept), roles, threads=threads, trainable=False)
     features = FeatureMap.fit(log, FeatureSettings())
-    return _Training(roles, features, log.blocks(features.transform(log)[0]), log.counts)
+    return _Training(roles, features, features.blocks(log)[0], log.counts)

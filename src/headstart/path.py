@@ -9,10 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from headstart.data.vocab import keys
 from headstart.errors import SettingsError
-from headstart.models.family import State
+from headstart.models.family import SHARED, USER, USER_KEY, State
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class GlobalPath:
     """States of the global model at recorded ticks.
 
     An array that only grows, each tick's being the beginning of the last one (trees, or what never changes), is kept
-    once, with its length at each tick. Any other array is kept tick by tick.
+    once, with its length at each tick. Any other array is kept tick by tick; a shared one (see `State`) so that the
+    path can be cut, but at rest as at the end alone.
 
     Attributes
     ----------
     ticks : int64 (K,), recorded ticks, ascending, from 0
-    states : of each array that grows the longest; the others stacked, with a leading axis of length K
+    states : of each array that grows the longest; the others stacked, with a leading axis of length K (of a shared
+        array at rest, 1)
     planned : T, the ticks that schedules count in. Training may have stopped earlier, at ``ticks[-1]``; every later
         tick is then that state (design: "if global training stops early").
     sizes : int64 (K,) for each array that grows, its length at each tick
@@ -92,10 +96,12 @@ class GlobalPath:
         position = int(np.searchsorted(self.ticks, min(tick, self.stopped)))
         if tick < 0 or self.ticks[position] != min(tick, self.stopped):
             raise SettingsError(f"the path keeps no state at tick {tick}; train with SaveAt(ticks=({tick},))")
-        sizes = {name: sizes[position] for name, sizes in self.sizes.items()}
-        return MappingProxyType(
-            {name: array[: sizes[name]] if name in sizes else array[position] for name, array in self.states.items()}
-        )
+        return MappingProxyType({name: self._array(name, position) for name in self.states})
+
+    def _array(self, name: str, position: int) -> NDArray[Any]:
+        if name.startswith(SHARED):
+            position = -1
+        return self.states[name][: self.sizes[name][position]] if name in self.sizes else self.states[name][position]
 
     def end(self) -> State:
         """The global model: the state where training stopped."""
@@ -108,6 +114,23 @@ class GlobalPath:
         last = {name: array[: sizes[name][-1] if name in sizes else count] for name, array in self.states.items()}
         return GlobalPath(self.ticks[:count], MappingProxyType(last), planned, sizes)
 
+    def knows(self, users: pa.Array) -> NDArray[np.bool_]:
+        """Which of `users` the path has a start for, (U,): all of them, unless states have a row for each user."""
+        known: NDArray[np.bool_] = np.ones(len(users), np.bool_)
+        return known if USER_KEY not in self.states else np.isin(keys(users), self.states[USER_KEY])
+
+    def without(self, users: pa.Array) -> GlobalPath:
+        """The path without the rows of `users`."""
+        if USER_KEY not in self.states:
+            return self
+        kept = ~np.isin(self.states[USER_KEY], keys(users))
+        states = dict(self.states)
+        for name in states:
+            if name.startswith(USER):
+                states[name] = states[name][kept] if name in self.sizes else states[name][:, kept]
+        sizes = {n: np.full_like(s, kept.sum()) if n.startswith(USER) else s for n, s in self.sizes.items()}
+        return GlobalPath(self.ticks, MappingProxyType(states), self.planned, sizes)
+
     def __reduce__(self) -> tuple[Callable[[State], GlobalPath], tuple[State]]:
         """Pickled as its arrays: read-only mappings cannot be pickled."""
         return GlobalPath.from_arrays, (self.arrays(),)
@@ -116,7 +139,9 @@ class GlobalPath:
         """Everything as named arrays, for the store."""
         own = {"ticks": self.ticks, "planned": np.asarray(self.planned, np.int64)}
         sizes = {f"size.{name}": array for name, array in self.sizes.items()}
-        return own | {f"state.{name}": array for name, array in self.states.items()} | sizes
+        last = {name: array[-1:] for name, array in self.states.items() if name.startswith(SHARED)}
+        last = {name: array for name, array in last.items() if name not in self.sizes}
+        return own | {f"state.{name}": last.get(name, array) for name, array in self.states.items()} | sizes
 
     @classmethod
     def from_arrays(cls, arrays: State) -> GlobalPath:

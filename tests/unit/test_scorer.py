@@ -255,7 +255,8 @@ def test_a_user_whose_numbers_run_away_is_served_the_global_model(fitted):
     whole, broken = task(), task()
     features = whole.blocks().features.copy()
     features[whole.blocks().start[victim]] = np.float32(3e38)
-    broken._path, broken._blocks["all"] = whole.path(), replace(whole.blocks(), features=features)
+    broken._blocks["all"] = replace(whole.blocks(), features=features)
+    broken._paths[broken.family] = whole.path()
     again = branch("by-abundance", GIVEN).fit(broken)
     assert again.terms[0].plan.reasons()["diverged"] == 1
     assert again.terms[0].plan.reason[victim] == Reason.DIVERGED

@@ -34,7 +34,7 @@ class Blocks:
     label : float32 (n,) in {0, 1} (or a rating), empty when only scoring
     weight : float32 (n,), empty when all are 1
     offset : float32 (n,), added to every margin; empty when all are 0
-    item : int32 (n,) codes, -1 unknown; empty without an item column
+    item : int32 (n,) codes of the feature map's items, -1 unknown; empty where items are not coded
     """
 
     features: Matrix

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from headstart.data.blocks import Matrix
+from headstart.data.blocks import Blocks, Matrix
 from headstart.data.encoders import Encoded, Encoder, Hashed, Numeric, OneHot, Strip, fit_column
 from headstart.data.events import EventLog
 from headstart.data.itemstats import ItemStatistics
 from headstart.data.roles import FeatureSettings
+from headstart.data.vocab import Vocabulary
 from headstart.errors import ModelError, SettingsError
 from headstart.kernels.dtypes import COLUMN, REAL, ROW
 from headstart.kernels.encoding import append_codes, append_values, place_codes
@@ -65,16 +66,21 @@ class FeatureMap:
     bags : named sets of columns
     sparse : for each bag whether its matrix is CSR
     notes : columns that were dropped, and why
+    items : the items of training, in the order of their codes; None where items are not coded
     """
 
     encoders: tuple[Encoder, ...]
     bags: Mapping[str, tuple[str, ...]]
     sparse: Mapping[str, bool]
     notes: Mapping[str, str]
+    items: Vocabulary | None = None
 
     @classmethod
     def fit(cls, log: EventLog, settings: FeatureSettings) -> FeatureMap:
         """Fit on all rows of `log`, which must be training rows only; constant and empty columns are dropped."""
+        items = _items(log) if settings.items else None
+        if not settings.columns:
+            return cls((), {ALL: ()}, {ALL: False}, {}, items)
         bags = _check_bags(log, settings)
         encoders: list[Encoder] = []
         filled: dict[str, float] = {}
@@ -91,7 +97,7 @@ class FeatureMap:
             filled[statistics.column] = 2.0
         bags = {ALL: tuple(encoder.column for encoder in encoders), **bags}
         sparse = {bag: _is_sparse([e for e in encoders if e.column in names], filled) for bag, names in bags.items()}
-        return cls(tuple(encoders), bags, sparse, notes)
+        return cls(tuple(encoders), bags, sparse, notes, items)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -119,6 +125,15 @@ class FeatureMap:
         told = [{name: n for name, n in part.items() if n} for part in (unseen, missing, absent)]
         return out.matrix(), TransformReport(len(log), *told)
 
+    def blocks(self, log: EventLog, bag: str = ALL) -> tuple[Blocks, TransformReport]:
+        """The events of `log` as training and scoring take them, with item codes; and what was odd about them."""
+        matrix, report = self.transform(log, bag)
+        made = log.blocks(matrix, self.items)
+        strange = int((made.item < 0).sum())
+        if strange and log.roles.item:
+            report = replace(report, unseen={**report.unseen, log.roles.item: strange})
+        return made, report
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` gives the same map to the last bit."""
         return {
@@ -128,6 +143,7 @@ class FeatureMap:
             "bags": {bag: list(names) for bag, names in self.bags.items()},
             "sparse": dict(self.sparse),
             "dropped": dict(self.notes),
+            "items": None if self.items is None else self.items.to_json(),
         }
 
     @classmethod
@@ -140,7 +156,9 @@ class FeatureMap:
             encoders = tuple(_revive(dict(entry)) for entry in fields["encoders"])
             bags = {bag: tuple(names) for bag, names in fields["bags"].items()}
             sparse = {bag: bool(fields["sparse"][bag]) for bag in bags}
-            return cls(encoders, bags, sparse, dict(fields["dropped"]))
+            known = fields.get("items")
+            items = None if known is None else Vocabulary.from_json(known)
+            return cls(encoders, bags, sparse, dict(fields["dropped"]), items)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"the feature map is damaged at {error}; train the model again") from error
 
@@ -187,6 +205,12 @@ class _Sparse:
         # Set one by one: the constructor would narrow the row pointers, or widen the columns, to one type.
         out.data, out.indices, out.indptr = data, indices, indptr
         return out
+
+
+def _items(log: EventLog) -> Vocabulary:
+    if log.item is None:
+        raise SettingsError("this model has parameters for items; which column names the item? give --item COLUMN")
+    return Vocabulary.of(log.item)
 
 
 def _check_bags(log: EventLog, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:

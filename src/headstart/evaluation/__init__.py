@@ -4,7 +4,8 @@ from headstart.evaluation.harm import Harm, measure_harm
 from headstart.evaluation.heldout import HeldOut, held_out
 from headstart.evaluation.intervals import Comparison, Interval, Pair, bootstrap
 from headstart.evaluation.metrics import UserMetrics, per_user, pooled
-from headstart.evaluation.summary import group_summary, method_summary, pair_summary
+from headstart.evaluation.quartiles import quartile_of, quartile_summary
+from headstart.evaluation.summary import five_numbers, group_summary, method_summary, pair_summary
 
 __all__ = [
     "Comparison",
@@ -14,6 +15,7 @@ __all__ = [
     "Pair",
     "UserMetrics",
     "bootstrap",
+    "five_numbers",
     "group_summary",
     "held_out",
     "measure_harm",
@@ -21,4 +23,6 @@ __all__ = [
     "pair_summary",
     "per_user",
     "pooled",
+    "quartile_of",
+    "quartile_summary",
 ]

@@ -1,22 +1,27 @@
 """How sure the averages are: bootstrap intervals over users (Efron 1979), paired between methods.
 
-A user is drawn with all of its rows, so a resample is a count for each user, and all methods and metrics share it.
+A user is drawn with all of its rows, so a resample is a count for each user, and all methods and metrics share it. A
+metric over all rows, such as the pooled RMSE, is sqrt(sum c_u e_u / sum c_u n_u) there: c_u the count, e_u the user's
+sum of squared errors, n_u its rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import DataError, SettingsError
-from headstart.evaluation.metrics import UserMetrics
+from headstart.evaluation.metrics import ROOTS, UserMetrics
 
 CHUNK = 1 << 22
 """Counts held at a time: 32 MB of float64."""
+
+POOLED = "pooled_"
+"""Begins the name of a metric over all rows."""
 
 NO_SPREAD = 1e-12
 """Differences whose range is below this share of the values are one and the same."""
@@ -24,7 +29,7 @@ NO_SPREAD = 1e-12
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean over users and its percentile interval; NaN where no user counts."""
+    """Mean over users (or over all rows) and its percentile interval; NaN where no user counts."""
 
     mean: float
     lo: float
@@ -47,10 +52,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Method to metric to interval, and every pair of methods once for each metric."""
+    """Method to metric to interval, and every pair of methods once for each metric.
+
+    Attributes
+    ----------
+    metrics : of means over users
+    pooled : of means over all rows, metrics by their own names; empty where the loss has none
+    pairs : of both, those over all rows as ``pooled_rmse``
+    """
 
     metrics: Mapping[str, Mapping[str, Interval]]
     pairs: Sequence[Pair]
+    pooled: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,20 +74,22 @@ class _Table:
     ----------
     names : methods, M
     metrics : K
-    values : float64 (U, K, M), 0 for users that do not count
-    counted : bool (U, K)
+    values : float64 (U, K, M), times the weight; 0 for users that do not count
+    weight : float64 (U, K), 1 in a mean over users, the user's rows in one over all rows; 0 for users that do not count
+    roots : bool (K,), whether the metric is the root of its mean
     """
 
     names: list[str]
     metrics: list[str]
     values: NDArray[np.float64]
-    counted: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    roots: NDArray[np.bool_]
 
 
 def bootstrap(
     methods: Mapping[str, UserMetrics], *, seed: int = 0, resamples: int = 1000, level: float = 0.95
 ) -> Comparison:
-    """Intervals for the mean of each method's metrics and for the difference of every pair of methods.
+    """Intervals for each method's metrics, over users and over all rows, and for the difference of every pair of methods.
 
     Users are resampled `resamples` times among those that count in some metric. lo, hi are percentiles. lo_all, hi_all
     hold for all pairs at once: the difference +- its bootstrap standard deviation times the `level` quantile of the
@@ -94,24 +109,26 @@ def bootstrap(
     table = _tabulate(methods)
     means, draws = _resample(table, seed, resamples)
     tails = np.array([0.5 - level / 2, 0.5 + level / 2])
-    metrics: dict[str, dict[str, Interval]] = {}
+    over_users: dict[str, dict[str, Interval]] = {name: {} for name in table.names}
+    over_rows: dict[str, dict[str, Interval]] = {name: {} for name in table.names}
     for m, name in enumerate(table.names):
-        metrics[name] = {}
         for k, metric in enumerate(table.metrics):
             lo, hi = _quantiles(draws[:, k, m], tails)
-            metrics[name][metric] = Interval(float(means[k, m]), lo, hi)
-    return Comparison(metrics, _pairs(table, means, draws, tails, level))
+            kind = over_rows if metric.startswith(POOLED) else over_users
+            kind[name][metric.removeprefix(POOLED)] = Interval(float(means[k, m]), lo, hi)
+    return Comparison(over_users, _pairs(table, means, draws, tails, level), over_rows)
 
 
 def _tabulate(methods: Mapping[str, UserMetrics]) -> _Table:
     """Check that methods can be compared and lay them side by side, without users that never count."""
     names = list(methods)
-    first = methods[names[0]].counted
+    first = methods[names[0]]
+    metrics = [*first.counted, *first.over_rows()]
     columns = []
     for name in names:
-        here = methods[name].counted
-        if list(here) != list(first):
-            found = f"{names[0]} has metrics {', '.join(first)}, {name} has {', '.join(here)}"
+        here = methods[name].counted | methods[name].over_rows()
+        if list(here) != metrics:
+            found = f"{names[0]} has metrics {', '.join(metrics)}, {name} has {', '.join(here)}"
             raise DataError(f"{found}; judge both by the same loss")
         columns.append(np.stack(list(here.values()), axis=1))
         if columns[-1].shape != columns[0].shape or (np.isnan(columns[-1]) != np.isnan(columns[0])).any():
@@ -119,27 +136,34 @@ def _tabulate(methods: Mapping[str, UserMetrics]) -> _Table:
                 f"{names[0]} and {name} are judged on different users; score the same held-out rows with both"
             )
     values = np.stack(columns, axis=2)
-    counted = ~np.isnan(values[:, :, 0])
-    some = counted.any(axis=1)
-    return _Table(names, list(first), np.nan_to_num(values[some], copy=False), counted[some])
+    weight = (~np.isnan(values[:, :, 0])).astype(np.float64)
+    some = weight.any(axis=1)
+    values, weight = np.nan_to_num(values[some], copy=False), weight[some]
+    pooled, rows = len(first.counted), first.rows[some]
+    values[:, pooled:] *= rows[:, None, None]
+    weight[:, pooled:] *= rows[:, None]
+    roots = [metric.startswith(POOLED) and metric.removeprefix(POOLED) in ROOTS for metric in metrics]
+    return _Table(names, metrics, values, weight, np.array(roots, np.bool_))
 
 
 def _resample(table: _Table, seed: int, resamples: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Means (K, M), and means of each resample (B, K, M); NaN where nobody counts."""
     users, kinds, methods = table.values.shape
-    flat, counted = table.values.reshape(users, kinds * methods), table.counted.astype(np.float64)
+    flat = table.values.reshape(users, kinds * methods)
     sums, weights = np.empty((resamples, kinds * methods)), np.empty((resamples, kinds))
     rng, size = np.random.default_rng(seed), max(1, CHUNK // max(users, 1))
     for begin in range(0, resamples if users else 0, size):
         end = min(begin + size, resamples)
         drawn = [np.bincount(rng.integers(0, users, users), minlength=users) for _ in range(begin, end)]
         counts = np.array(drawn, np.float64)
-        sums[begin:end], weights[begin:end] = counts @ flat, counts @ counted
+        sums[begin:end], weights[begin:end] = counts @ flat, counts @ table.weight
     if not users:
         sums[:], weights[:] = 0.0, 0.0
     with np.errstate(invalid="ignore"):
-        means = table.values.sum(axis=0) / counted.sum(axis=0)[:, None]
+        means = table.values.sum(axis=0) / table.weight.sum(axis=0)[:, None]
         draws = sums.reshape(resamples, kinds, methods) / weights[:, :, None]
+    means[table.roots] = np.sqrt(means[table.roots])
+    draws[:, table.roots] = np.sqrt(draws[:, table.roots])
     return means, draws
 
 
@@ -165,7 +189,7 @@ def _pairs(
     for k, metric in enumerate(table.metrics):
         for a, b in combinations(range(len(table.names)), 2):
             names = table.names[a], table.names[b], metric
-            exact = _constant_difference(table, k, a, b)
+            exact = _constant_difference(table, means, k, a, b)
             if exact is not None:
                 found.append((Pair(*names, exact, exact, exact, exact, exact), 0.0))
                 continue
@@ -181,15 +205,20 @@ def _pairs(
     return [_widened(pair, reach * spread) for pair, spread in found]
 
 
-def _constant_difference(table: _Table, k: int, a: int, b: int) -> float | None:
-    """The difference of two methods if it is the same at every user that counts (NaN if nobody does), else None."""
-    here = table.counted[:, k]
-    ours, theirs = table.values[here, k, a], table.values[here, k, b]
+def _constant_difference(table: _Table, means: NDArray[np.float64], k: int, a: int, b: int) -> float | None:
+    """The difference of two methods if every resample has the same (NaN if nobody counts), else None."""
+    weight = table.weight[:, k]
+    here = weight > 0
+    ours, theirs = table.values[here, k, a] / weight[here], table.values[here, k, b] / weight[here]
     if len(ours) == 0:
         return float("nan")
     difference = ours - theirs
-    scale = max(np.abs(ours).max(), np.abs(theirs).max())
-    return float(difference.mean()) if np.ptp(difference) <= NO_SPREAD * scale else None
+    scale = NO_SPREAD * max(np.abs(ours).max(), np.abs(theirs).max())
+    if table.roots[k]:
+        # Squares that differ by the same amount at every user have roots that do not.
+        alike = np.abs(difference).max() <= scale or max(np.ptp(ours), np.ptp(theirs)) <= scale
+        return float(means[k, a] - means[k, b]) if alike else None
+    return float(difference.mean()) if np.ptp(difference) <= scale else None
 
 
 def _widened(pair: Pair, reach: float) -> Pair:

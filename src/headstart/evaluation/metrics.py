@@ -25,6 +25,12 @@ METRICS: Mapping[Loss, tuple[str, ...]] = {
 }
 """Names of the metrics of each kind of loss, in the order of tables."""
 
+OVER_ROWS: Mapping[Loss, tuple[str, ...]] = {"logistic": (), "squared": ("rmse", "mae")}
+"""Metrics that are compared over all rows too, where users with many rows weigh more: ``pooled_rmse``, ``pooled_mae``."""
+
+ROOTS = frozenset({"rmse"})
+"""Roots of means: what is summed over rows is their square."""
+
 HIGHER_IS_BETTER = frozenset({"auc", "map", "mrr", "ndcg"})
 """For the others, lower is."""
 
@@ -50,6 +56,17 @@ class UserMetrics:
     def means(self) -> dict[str, float]:
         """Mean of each metric over the users that count in it."""
         return {name: float(Mean.of(values).result()) for name, values in self.counted.items()}
+
+    def over_rows(self) -> dict[str, NDArray[np.float64]]:
+        """Each metric of `OVER_ROWS` as a mean over each user's rows, (U,): squared errors for ``pooled_rmse``."""
+        kept = {name: self.every[name] for name in OVER_ROWS[self.loss] if name in self.every}
+        return {f"pooled_{name}": values**2 if name in ROOTS else values for name, values in kept.items()}
+
+    def select(self, users: NDArray[np.bool_]) -> UserMetrics:
+        """The metrics of the users where the mask `users` (U,) is true."""
+        counted = {name: values[users] for name, values in self.counted.items()}
+        every = {name: values[users] for name, values in self.every.items()}
+        return UserMetrics(self.loss, counted, every, self.rows[users])
 
 
 def per_user(held: HeldOut, margins: Margins, k: int | None = None, loss: Loss = "logistic") -> UserMetrics:

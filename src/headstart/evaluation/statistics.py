@@ -82,11 +82,20 @@ class Mean:
         return cls(np.sum(np.nan_to_num(values) * weights), np.sum(weights))
 
     @classmethod
-    def by(cls, codes: NDArray[np.int64], values: NDArray[np.float64], size: int) -> Mean:
-        """One unweighted mean for each code of 0..size-1; NaN values and negative codes are left out."""
+    def by(
+        cls, codes: NDArray[np.int64], values: NDArray[np.float64], size: int, weights: NDArray[Any] | None = None
+    ) -> Mean:
+        """One mean for each code of 0..size-1, unweighted where no `weights` are given.
+
+        NaN values and negative codes are left out.
+        """
         here = ~np.isnan(values) & (codes >= 0)
-        total = np.bincount(codes[here], values[here], minlength=size)
-        return cls(total, np.bincount(codes[here], minlength=size).astype(np.float64))
+        codes, values = codes[here], values[here]
+        if weights is None:
+            total = np.bincount(codes, values, minlength=size)
+            return cls(total, np.bincount(codes, minlength=size).astype(np.float64))
+        weights = np.asarray(weights[here], np.float64)
+        return cls(np.bincount(codes, values * weights, minlength=size), np.bincount(codes, weights, minlength=size))
 
     def merge(self, other: Mean) -> Mean:
         """Mean of both."""

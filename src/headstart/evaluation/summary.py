@@ -11,18 +11,24 @@ from numpy.typing import NDArray
 
 from headstart.evaluation.harm import Harm
 from headstart.evaluation.intervals import Interval, Pair
-from headstart.evaluation.metrics import UserMetrics
+from headstart.evaluation.metrics import ROOTS, UserMetrics
 from headstart.evaluation.statistics import Mean
 
 Plain = dict[str, Any]
 
 
-def method_summary(metrics: Mapping[str, Interval], pooled: Mapping[str, float], harm: Harm) -> Plain:
-    """Keys metrics, pooled, harmed, harm, helped and harmed_significant of one method."""
-    intervals = {name: {"mean": i.mean, "lo": i.lo, "hi": i.hi} for name, i in metrics.items()}
+def method_summary(
+    metrics: Mapping[str, Interval],
+    pooled: Mapping[str, float],
+    harm: Harm,
+    pooled_intervals: Mapping[str, Interval] | None = None,
+) -> Plain:
+    """Keys metrics, pooled, harmed, harm, helped and harmed_significant of one method; pooled_intervals if there are."""
+    sure = {"pooled_intervals": _intervals(pooled_intervals)} if pooled_intervals else {}
     return {
-        "metrics": {name: _plain(interval) for name, interval in intervals.items()},
+        "metrics": _intervals(metrics),
         "pooled": _plain(pooled),
+        **sure,
         "harmed": _number(harm.share),
         "harm": _number(harm.total),
         "helped": _number(harm.helped),
@@ -39,7 +45,9 @@ def pair_summary(pair: Pair) -> Plain:
 def group_summary(
     group: NDArray[np.int64], events: NDArray[np.int64], methods: Mapping[str, UserMetrics]
 ) -> list[Plain]:
-    """Keys group, users, events and metrics (method to metric to mean over users) of each group that has users.
+    """Keys group, users, events and metrics of each group that has users.
+
+    Metrics lead from method to metric to mean over users, and over all rows for those of `OVER_ROWS`.
 
     Parameters
     ----------
@@ -52,15 +60,38 @@ def group_summary(
     size = int(group.max(initial=-1)) + 1
     users = np.bincount(group[kept], minlength=size)
     total = np.bincount(group[kept], events[kept], minlength=size)
-    means = {
-        method: {name: Mean.by(group, values, size).result() for name, values in metrics.counted.items()}
-        for method, metrics in methods.items()
-    }
+    means = {method: _means_by(group, metrics, size) for method, metrics in methods.items()}
     rows = []
     for g in np.flatnonzero(users).tolist():
         metrics = {method: _plain({name: mean[g] for name, mean in named.items()}) for method, named in means.items()}
         rows.append({"group": g, "users": int(users[g]), "events": int(total[g]), "metrics": metrics})
     return rows
+
+
+def five_numbers(users: UserMetrics) -> dict[str, Plain]:
+    """For each metric min, q1, median, q3 and max over the users that count: a box plot.
+
+    Quantiles lie between the two nearest users, in proportion.
+    """
+    found = {}
+    for name, values in users.counted.items():
+        numbers = values[~np.isnan(values)]
+        quantiles = np.quantile(numbers, [0.0, 0.25, 0.5, 0.75, 1.0]) if len(numbers) else np.full(5, np.nan)
+        found[name] = _plain(dict(zip(("min", "q1", "median", "q3", "max"), quantiles.tolist(), strict=True)))
+    return found
+
+
+def _means_by(group: NDArray[np.int64], users: UserMetrics, size: int) -> dict[str, NDArray[np.float64]]:
+    """Means of each group, (size,): over its users, and over all of their rows."""
+    means = {name: np.asarray(Mean.by(group, values, size).result()) for name, values in users.counted.items()}
+    for name, values in users.over_rows().items():
+        mean = np.asarray(Mean.by(group, values, size, users.rows).result())
+        means[name] = np.sqrt(mean) if name.removeprefix("pooled_") in ROOTS else mean
+    return means
+
+
+def _intervals(intervals: Mapping[str, Interval]) -> Plain:
+    return {name: _plain({"mean": i.mean, "lo": i.lo, "hi": i.hi}) for name, i in intervals.items()}
 
 
 def _number(value: float) -> float | None:

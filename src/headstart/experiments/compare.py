@@ -115,7 +115,7 @@ def _run_part(log: EventLog, part: Part, trainer: Trainer, entries: Mapping[str,
     for trained in trainer.train(training, stop, choices):
         with stage(trainer.progress, "scoring test rows"):
             if blocks is None:
-                blocks = test.blocks(trained.fitted.features.transform(test)[0])
+                blocks = trained.fitted.features.blocks(test)[0]
             scores = Scorer(trained.fitted).score_blocks([blocks])
         entry = entries[trained.fitted.method]
         entry.margins[part.test], entry.personal[part.test] = scores.margin, scores.personal

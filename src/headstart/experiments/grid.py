@@ -101,7 +101,7 @@ def _run_seed(table: Table, log: EventLog, trainer: Trainer, test: float, k: int
     blocks, judged, means = None, held_rows(held), {}
     for row, ticks, steps in table.rows:
         fitted = branch(f"fixed-{ticks}+{steps}", given).fit(task)
-        blocks = blocks or held.blocks(fitted.features.transform(held)[0])
+        blocks = blocks or fitted.features.blocks(held)[0]
         margins = Scorer(fitted).score_blocks([blocks]).margin
         means[row] = per_user(judged, margins, k, trainer.family.objective).means()
     return means

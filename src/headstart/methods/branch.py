@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from headstart.data.blocks import Blocks
 from headstart.engines import Engine
@@ -31,6 +32,8 @@ class Branch:
     schedule : who leaves where
     ticks : T; None: the task's
     rate : size of local steps, see `Orders`
+    joint : strength of the pull to the means in a global training of its own (`Habits.joint`); 0: the task's path
+    alone : whether a user's own training reads nothing shared (`Habits.alone`)
     """
 
     name: str
@@ -38,17 +41,19 @@ class Branch:
     schedule: Schedule
     ticks: int | None = None
     rate: float = 0.025
+    joint: float = 0.0
+    alone: bool = False
 
     def applies(self, family: ModelFamily) -> str | None:
         """Every family has a path; what else it lacks it says itself."""
-        return family.habits.undefined.get(self.name)
+        return why_not(self.name, family)
 
     def fit(self, task: Task) -> Fitted:
-        """Plan, and train personal models from the task's path."""
-        blocks = task.blocks()
+        """Plan, and train personal models from the task's path, or from one of the method's own."""
+        blocks, trained = task.blocks(), self._adapted(task.family, task.family.habits.joint, self.joint)
         term = leave(
-            task.family,
-            task.path(self.ticks),
+            self._adapted(trained, trained.habits.alone, self.alone),
+            task.path(self.ticks, trained),
             self.schedule,
             UserTable(blocks.users, blocks.counts),
             blocks,
@@ -61,6 +66,12 @@ class Branch:
             progress=task.progress,
         )
         return Fitted(self.name, task.log.roles, task.features, (term,))
+
+    @staticmethod
+    def _adapted(family: ModelFamily, setting: str | None, value: float | bool) -> ModelFamily:
+        """`family` with the hyper-parameter called `setting`, if it has it and `value` is not nothing."""
+        adapted: ModelFamily = replace(cast(Any, family), **{setting: value}) if setting and value else family
+        return adapted
 
 
 def leave(
@@ -120,17 +131,31 @@ def _steps(settings: BranchSettings) -> int:
     return (settings.ticks or 0) if settings.steps is None else settings.steps
 
 
-METHODS: Mapping[str, tuple[str, Callable[[BranchSettings], Schedule]]] = {
-    "global": ("one model for everybody", lambda s: Last()),
-    "local": ("the user's data only", lambda s: Fixed(0, s.steps, s.pull)),
-    "as-printed": (f"{PAPER}, Algorithm 3.1 to the letter", lambda s: AsPrinted(s.groups, s.steps, s.pull)),
-    "by-abundance": (f"{PAPER}, section 3.2 as it is explained", lambda s: ByAbundance(s.groups, s.steps, s.pull)),
-    "fine-tune": ("the end of the path, then local steps", lambda s: Last(_steps(s), s.pull)),
-    "anchored": ("fine-tune, held back by an anchor", lambda s: Last(_steps(s), s.pull or ANCHOR)),
+@dataclass(frozen=True)
+class Rule:
+    """A method in the table: where it was published, its schedule, and what sets its training apart (see `Branch`)."""
+
+    source: str
+    schedule: Callable[[BranchSettings], Schedule]
+    joint: bool = False
+    alone: bool = False
+
+
+METHODS: Mapping[str, Rule] = {
+    "global": Rule("one model for everybody", lambda s: Last()),
+    "local": Rule("the user's data only", lambda s: Fixed(0, s.steps, s.pull), alone=True),
+    "as-printed": Rule(f"{PAPER}, Algorithm 3.1 to the letter", lambda s: AsPrinted(s.groups, s.steps, s.pull)),
+    "by-abundance": Rule(f"{PAPER}, section 3.2 as it is explained", lambda s: ByAbundance(s.groups, s.steps, s.pull)),
+    "fine-tune": Rule("the end of the path, then local steps", lambda s: Last(_steps(s), s.pull)),
+    "anchored": Rule("fine-tune, held back by an anchor", lambda s: Last(_steps(s), s.pull or ANCHOR)),
+    "mtl": Rule(f"{PAPER}, section 4: trained together, held to the means", lambda s: Last(), joint=True),
 }
 
 ANCHOR = 1.0
 """The pull of anchored where none is given."""
+
+JOINT = 0.01
+"""Strength of the pull to the means in mtl where none is given."""
 
 COUNTS = re.compile(r"fixed-(\d+)\+(\d+)")
 """Names of methods that take so many ticks of the path, then so many local steps: the paper's "20+50"."""
@@ -157,13 +182,20 @@ def split_by_family(wanted: Sequence[str], family: ModelFamily) -> tuple[list[st
     SettingsError
         where one of them is no method, or the family has none of them
     """
-    missing = {name: why for name in wanted if (why := family.habits.undefined.get(name))}
+    missing = {name: why for name in wanted if (why := why_not(name, family))}
     there = [name for name in dict.fromkeys(wanted) if name not in missing]
     if missing and not there:
         name, why = next(iter(missing.items()))
         raise SettingsError(f"method {name!r} does not exist for {family.name}: {why}")
     check(there)
     return there, missing
+
+
+def why_not(name: str, family: ModelFamily) -> str | None:
+    """Why `family` has no method `name`, in words; None: it has it."""
+    if name in METHODS and METHODS[name].joint and family.habits.joint is None:
+        return "users are not trained together in it; anchored holds each to the global model instead"
+    return family.habits.undefined.get(name)
 
 
 def branch(name: str, settings: BranchSettings) -> Branch:
@@ -180,5 +212,6 @@ def branch(name: str, settings: BranchSettings) -> Branch:
         return Branch(name, PAPER, Fixed(leave, steps, settings.pull), max(leave, 1), settings.rate)
     if name not in METHODS:
         return Branch(name, "a plugin", SCHEDULES.load(name)(), settings.ticks, settings.rate)
-    source, schedule = METHODS[name]
-    return Branch(name, source, schedule(settings), settings.ticks, settings.rate)
+    rule = METHODS[name]
+    joint = (settings.pull or JOINT) if rule.joint else 0.0
+    return Branch(name, rule.source, rule.schedule(settings), settings.ticks, settings.rate, joint, rule.alone)

@@ -48,7 +48,8 @@ class Task:
     progress: Progress = silent
     new_store: Callable[[], PersonalStore] = MemoryStore
     _blocks: dict[str, Blocks] = field(default_factory=dict, repr=False)
-    _path: GlobalPath | None = field(default=None, repr=False)
+    _paths: dict[ModelFamily, GlobalPath] = field(default_factory=dict, repr=False)
+    _whole: Task | None = field(default=None, repr=False)
 
     @property
     def borders(self) -> Borders:
@@ -59,16 +60,23 @@ class Task:
         """The training rows as features of `bag`."""
         if bag not in self._blocks:
             with stage(self.progress, "making features"):
-                self._blocks[bag] = self.log.blocks(self.features.transform(self.log, bag)[0])
+                self._blocks[bag] = self.features.blocks(self.log, bag)[0]
         return self._blocks[bag]
 
-    def path(self, ticks: int | None = None) -> GlobalPath:
-        """The path of global training as planned for `ticks` (T where None), ending at T' if that comes first."""
-        wanted = self.ticks if ticks is None else ticks
-        if self._path is None:
+    def path(self, ticks: int | None = None, family: ModelFamily | None = None) -> GlobalPath:
+        """The path of global training as planned for `ticks` (T where None), ending at T' if that comes first.
+
+        Parameters
+        ----------
+        family : of the global model, for a method that trains its own; None: the task's
+        """
+        if self._whole is not None:
+            return self._whole.path(ticks, family)
+        wanted, family = self.ticks if ticks is None else ticks, family or self.family
+        if family not in self._paths:
             length = min(self.ticks, self.stop or self.ticks)
-            self._path = train_path(
-                self.family,
+            self._paths[family] = train_path(
+                family,
                 self.blocks(),
                 length,
                 seed=self.seed,
@@ -76,18 +84,19 @@ class Task:
                 tolerance=self.tolerance,
                 progress=self.progress,
             )
-        return self._path.until(min(wanted, self._path.stopped), planned=wanted)
+        path = self._paths[family]
+        return path.until(min(wanted, path.stopped), planned=wanted)
 
     def of_users(self, positions: NDArray[np.int64]) -> Task:
         """The same task for the personal models of the users at `positions` alone; path and borders are everybody's."""
         self.path()
         blocks = {bag: every.select(positions) for bag, every in self._blocks.items()}
-        return replace(self, progress=silent, _blocks=blocks)
+        return replace(self, progress=silent, _blocks=blocks, _whole=self)
 
     def end_at(self, stop: int) -> None:
         """Let global training end at `stop`, as if it had never gone on."""
         self.stop = stop
-        self._path = self.path().until(stop, self.ticks)
+        self._paths = {self.family: self.path().until(stop, self.ticks)}
 
 
 class Method(Protocol):

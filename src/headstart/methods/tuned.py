@@ -134,8 +134,9 @@ class Trainer:
         ticks: int | None = None,
     ) -> Task:
         """The task of training on all of `log`, for T up to `ticks` (None: the longest of the grid)."""
+        habits = self.family.habits
         with stage(self.progress, "fitting the feature map"):
-            features = FeatureMap.fit(log, self.features)
+            features = FeatureMap.fit(log, replace(self.features, columns=habits.columns, items=habits.items))
         return Task(
             log=log,
             features=features,

@@ -133,7 +133,7 @@ class Tuner:
 
     @cached_property
     def _blocks(self) -> Blocks:
-        return self.tune.blocks(self.task.features.transform(self.tune)[0]).select(self._sample)
+        return self.task.features.blocks(self.tune)[0].select(self._sample)
 
     @cached_property
     def _held(self) -> HeldOut:

@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 from headstart.data.blocks import Blocks
 
 State: TypeAlias = Mapping[str, NDArray[Any]]
-"""A global model at one tick: named flat arrays, never written to. What is kept, borrowed and stored."""
+"""A global model at one tick: named flat arrays, never written to. What is kept, borrowed and stored.
+
+Two beginnings of names mean something everywhere:
+
+- ``user.``: one row for each user whom training saw, in the order of ``user.key``, the sorted
+  `headstart.data.vocab.keys`
+  of their ids, uint64. These rows leave the model with the user.
+- ``shared.``: never personal. Wherever a user leaves the path, these are those of its end (the item side of a
+  matrix factorisation: design, section 2).
+"""
+
+USER, USER_KEY, SHARED = "user.", "user.key", "shared."
 
 Objective: TypeAlias = Literal["logistic", "squared"]
 
@@ -107,6 +118,12 @@ class Habits:
     gains : whether `ModelFamily.weights` says of a personal model what its own part gains by each feature; otherwise
         it says what takes the place of the global model's weights
     undefined : methods that the family does not have, and why, in words
+    columns : whether the family reads features made of the log's columns
+    items : whether it reads the item of each event
+    joint : name of the hyper-parameter that holds users and items to their means while all are trained together, for
+        the method mtl; None: there is none
+    alone : name of the one that, set to True, lets a user's own training read nothing shared, for the method local;
+        None: the family needs none, its state at tick 0 knows nothing of others
     """
 
     ticks: int = 100
@@ -115,6 +132,10 @@ class Habits:
     try_rate: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
     gains: bool = False
     undefined: Mapping[str, str] = field(default_factory=dict)
+    columns: bool = True
+    items: bool = False
+    joint: str | None = None
+    alone: str | None = None
 
 
 class ModelFamily(Protocol):

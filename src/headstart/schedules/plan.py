@@ -20,6 +20,7 @@ class Reason(IntEnum):
     WHOLE_PATH = 1
     NO_TRAINING_ROWS = 2
     DIVERGED = 3
+    FOLDED_IN = 4
 
     @property
     def label(self) -> str:
@@ -39,7 +40,7 @@ class Plan:
     ticks : int32 (U,), t_u
     steps : int32 (U,), local steps
     pull : float32 (U,), strength of the anchor to the start
-    reason : int8 (U,), codes of `Reason`; a user is served its personal model only for ``PERSONAL``
+    reason : int8 (U,), codes of `Reason`; a user is served its personal model only for ``PERSONAL`` and ``FOLDED_IN``
     """
 
     users: pa.Array
@@ -53,11 +54,21 @@ class Plan:
     @property
     def personal(self) -> NDArray[np.bool_]:
         """Who is served a personal model, (U,)."""
-        return np.equal(self.reason, Reason.PERSONAL)
+        return np.isin(self.reason, (Reason.PERSONAL, Reason.FOLDED_IN))
 
     def because(self, who: NDArray[np.bool_], reason: Reason) -> Plan:
         """The plan with `reason` for the users of the mask `who` (U,)."""
         return replace(self, reason=np.where(who, np.int8(reason), self.reason))
+
+    def folded_in(self, who: NDArray[np.bool_], steps: int) -> Plan:
+        """The plan with `steps` local steps from the end of the path for the users of the mask `who` (U,) with rows."""
+        who = who & (self.events > 0)
+        return replace(
+            self,
+            ticks=np.where(who, np.int32(steps), self.ticks),
+            steps=np.where(who, np.int32(steps), self.steps),
+            reason=np.where(who, np.int8(Reason.FOLDED_IN), self.reason),
+        )
 
     def place(self, user: int | str) -> int:
         """Row of `user`, -1 where there is none."""

@@ -133,7 +133,8 @@ def forget_user(path: str | Path, user: int | str) -> None:
     for number, at in known:
         place = f"terms/{number}"
         own = fitted.terms[number].plan.users[at].as_py()
-        forget(Path(path), own, tables=(f"{place}/plan.arrow",), stores=(f"{place}/personal",))
+        rest = {"tables": (f"{place}/plan.arrow",), "stores": (f"{place}/personal",), "paths": (f"{place}/path.arrow",)}
+        forget(Path(path), own, **rest)
 
 
 def change_users(path: str | Path, train: Callable[[int, PersonalStore], Plan]) -> None:

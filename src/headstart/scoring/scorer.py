@@ -51,9 +51,8 @@ class Scorer:
         odd: Counter[str] = Counter()
         made: dict[str, Blocks] = {}
         for bag in dict.fromkeys(term.bag for term in self.fitted.terms):
-            features, report = self.fitted.features.transform(log, bag)
+            made[bag], report = self.fitted.features.blocks(log, bag)
             odd |= Counter(report.counts())
-            made[bag] = log.blocks(features)
         first, *others = (made[term.bag] for term in self.fitted.terms)
         return [first, *(replace(other, offset=EMPTY) for other in others)], odd
 

@@ -21,6 +21,9 @@ from typing import Any
 import pyarrow as pa
 
 from headstart.errors import ModelError
+from headstart.models.family import USER_KEY
+from headstart.path import GlobalPath
+from headstart.store.arrays import read_arrays, write_arrays
 from headstart.store.draft import Draft
 from headstart.store.files import names_below
 from headstart.store.manifest import Manifest
@@ -113,13 +116,21 @@ class ModelFolder:
             return cls(path, draft.commit(now.fields if fields is None else fields, known))
 
 
-def forget(path: Path, user: int | str, *, tables: tuple[str, ...] = (), stores: tuple[str, ...] = ()) -> ModelFolder:
+def forget(
+    path: Path,
+    user: int | str,
+    *,
+    tables: tuple[str, ...] = (),
+    stores: tuple[str, ...] = (),
+    paths: tuple[str, ...] = (),
+) -> ModelFolder:
     """Remove one user from a model, so that no byte of the user's is left in its folder.
 
     Parameters
     ----------
     tables : relative names of Arrow tables whose column ``user`` names this kind of entity
     stores : relative names of the folders of `ShardStore` with models of this kind of entity
+    paths : relative names of the files of a `GlobalPath` that may have rows of this kind of entity
 
     Raises
     ------
@@ -132,10 +143,20 @@ def forget(path: Path, user: int | str, *, tables: tuple[str, ...] = (), stores:
     def edit(folder: Path) -> None:
         found = sum(drop_users(folder / name, users) for name in tables)
         found += sum(ShardStore(folder / name).forget(users) for name in stores)
+        found += sum(_leave_path(folder / name, users) for name in paths)
         if not found:
             raise ModelError(f"user {user!r} is not in the model at {path}; check the id")
 
     return ModelFolder.rewrite(path, edit)
+
+
+def _leave_path(file: Path, users: pa.Array) -> int:
+    """Remove `users` from the path in `file`; whether it had any of them."""
+    path = GlobalPath.from_arrays(read_arrays(file))
+    if USER_KEY not in path.states or not path.knows(users).any():
+        return 0
+    write_arrays(file, path.without(users).arrays())
+    return 1
 
 
 def _link(old: Path, new: Path) -> None:

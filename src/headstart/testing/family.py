@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.data.blocks import EMPTY, Blocks
-from headstart.models.family import ModelFamily, Orders, Personal, Ragged, State, take_users
+from headstart.models.family import SHARED, ModelFamily, Orders, Personal, Ragged, State, take_users
 from headstart.path import GlobalPath
 from headstart.testing.toys import toy_blocks
 from headstart.training import train_path
@@ -93,13 +93,15 @@ class FamilyContract(ABC):
         path = train_path(family, data, 3)
         for tick, (state, copy) in enumerate(zip(kept, copies, strict=True)):
             assert _same(state, copy), tick
-            assert _same(state, path.at(tick)), tick
+            assert _same(_own(state), _own(path.at(tick))), tick
+            assert _same(_shared(path.at(tick)), _shared(path.end())), tick
 
     def test_a_longer_training_begins_with_the_shorter_one(self) -> None:
         """Bit for bit: what a tick does is not a matter of how many are planned."""
         family, data = self.make(), self.data()
         short, long = train_path(family, data, 3), train_path(family, data, 8)
-        assert all(_same(short.at(tick), long.at(tick)) for tick in range(4))
+        assert all(_same(_own(short.at(tick)), _own(long.at(tick))) for tick in range(4))
+        assert _same(_shared(short.end()), _shared(long.until(3, 3).end()))
 
     def test_global_training_is_the_same_for_any_number_of_threads(self) -> None:
         """Bit for bit, on enough rows for threads to be worth while."""
@@ -215,6 +217,16 @@ class FamilyContract(ABC):
         personal = family.fit_users(end, data, self.orders(data)).personal
         shown, own = family.weights(end, personal, names)
         assert own.shape == (len(data), len(shown))
+
+
+def _own(state: State) -> State:
+    """What is of the tick."""
+    return {name: array for name, array in state.items() if not name.startswith(SHARED)}
+
+
+def _shared(state: State) -> State:
+    """What is of the end of the path."""
+    return {name: array for name, array in state.items() if name.startswith(SHARED)}
 
 
 def _flip(label: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
+from headstart.data.blocks import Blocks
 from headstart.data.log import EventLog
+from headstart.data.vocab import keys
 from headstart.engines import Engine
-from headstart.errors import DataError
+from headstart.errors import DataError, SettingsError
+from headstart.kernels.dtypes import COLUMN, REAL, ROW
+from headstart.models.family import Orders, Personal
 from headstart.progress import Progress, silent
 from headstart.schedules import Plan, UserTable
 from headstart.scoring import Fitted, load_model
 from headstart.scoring.files import change_users
 from headstart.store import PersonalStore
 from headstart.training.personalise import personalise
+
+NEWCOMER = pa.array(["(newcomer)"])
+"""The id of a user who has none yet."""
 
 
 def personalise_model(path: str | Path, log: EventLog, *, engine: Engine, progress: Progress = silent) -> Plan:
@@ -42,6 +53,9 @@ def personalise_later(
 ) -> Plan:
     """Train a personal model of term number `term` for every user of `log`, which holds all of their events.
 
+    Where states have a row for each user, one whom the path does not know has no start on it: that user takes all T
+    local steps from the end, whatever the schedule says.
+
     Returns
     -------
     Plan
@@ -50,10 +64,11 @@ def personalise_later(
     part = fitted.terms[term]
     if log.roles.user != part.entity:
         raise DataError(f"term {term} has models of {part.entity!r}; read the events with --user {part.entity}")
-    blocks = log.blocks(fitted.features.transform(log, part.bag)[0])
+    blocks = fitted.features.blocks(log, part.bag)[0]
     recipe = part.recipe
     table = UserTable(blocks.users, blocks.counts.astype(np.int64))
     plan = recipe.schedule.plan(table, part.path.planned, borders=recipe.borders)
+    plan = plan.folded_in(~part.path.knows(blocks.users), part.path.planned)
     return personalise(
         part.family,
         part.path,
@@ -65,3 +80,42 @@ def personalise_later(
         seed=recipe.seed,
         progress=progress,
     )
+
+
+def fold_in(
+    fitted: Fitted, items: Sequence[int | str], labels: Sequence[float] | NDArray[np.floating[Any]]
+) -> Personal:
+    """The model of one user whom training did not see, from what the user said of some items; nothing is written.
+
+    The same steps by the same kernel as `personalise_later`, without its log: well below a millisecond.
+
+    Parameters
+    ----------
+    items, labels : n ids of items, and the label of each
+
+    Raises
+    ------
+    SettingsError
+        where the model needs more of an event than its item
+    DataError
+        where none of the items was in training, lengths differ or a label is no finite number
+    """
+    term, known = fitted.terms[0], getattr(fitted.features, "items", None)
+    if known is None or term.family.habits.columns:
+        raise SettingsError(
+            f"a {term.family.name} model needs more of an event than its item; use headstart personalise"
+        )
+    label = np.asarray(labels, REAL)
+    if len(items) != len(label) or not np.isfinite(label).all():
+        raise DataError(f"{len(items)} items with {len(label)} labels; give one finite number for each item")
+    codes = np.array([known.index_one(item) for item in items], COLUMN)
+    if not (codes >= 0).any():
+        raise DataError("none of the items was in training; give some that were")
+    ends = np.zeros(1, ROW), np.array([len(codes)], ROW)
+    user = Blocks(np.zeros((len(codes), 0), REAL), NEWCOMER, *ends, label, item=codes)
+    recipe, steps = term.recipe, np.array([term.path.planned], np.int32)
+    pull = recipe.schedule.plan(UserTable(NEWCOMER, ends[1]), term.path.planned, borders=recipe.borders).pull
+    seed = keys(NEWCOMER) ^ np.uint64(recipe.seed % 2**64)
+    return term.family.fit_users(
+        term.path.end(), user, Orders(steps, pull, np.full(1, recipe.rate, REAL), seed)
+    ).personal

@@ -15,6 +15,7 @@ _EXPORTS = {
     "Blocks": "headstart.data.blocks",
     "ByAbundance": "headstart.schedules",
     "EventLog": "headstart.data.log",
+    "FactorizationMachine": "headstart.models.fm",
     "FeatureMap": "headstart.data.features",
     "FeatureSettings": "headstart.data.roles",
     "Fitted": "headstart.scoring",
@@ -24,6 +25,7 @@ _EXPORTS = {
     "HeadstartError": "headstart.errors",
     "Last": "headstart.schedules",
     "LogisticRegression": "headstart.models.logistic",
+    "MatrixFactorization": "headstart.models.mf",
     "MemoryStore": "headstart.store",
     "Personalizer": "headstart.estimator",
     "Roles": "headstart.data.roles",
@@ -51,8 +53,10 @@ if TYPE_CHECKING:
     from headstart.engines import Threads as Threads
     from headstart.errors import HeadstartError as HeadstartError
     from headstart.estimator import Personalizer as Personalizer
+    from headstart.models.fm import FactorizationMachine as FactorizationMachine
     from headstart.models.gbdt import GradientBoosting as GradientBoosting
     from headstart.models.logistic import LogisticRegression as LogisticRegression
+    from headstart.models.mf import MatrixFactorization as MatrixFactorization
     from headstart.path import GlobalPath as GlobalPath
     from headstart.path import SaveAt as SaveAt
     from headstart.schedules import AsPrinted as AsPrinted

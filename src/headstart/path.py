@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headstart.data.vocab import keys
+from headstart.data.vocab import entity_keys
 from headstart.errors import SettingsError
 from headstart.models.family import SHARED, USER, USER_KEY, State
 
@@ -117,13 +117,13 @@ class GlobalPath:
     def knows(self, users: pa.Array) -> NDArray[np.bool_]:
         """Which of `users` the path has a start for, (U,): all of them, unless states have a row for each user."""
         known: NDArray[np.bool_] = np.ones(len(users), np.bool_)
-        return known if USER_KEY not in self.states else np.isin(keys(users), self.states[USER_KEY])
+        return known if USER_KEY not in self.states else np.isin(entity_keys(users), self.states[USER_KEY])
 
     def without(self, users: pa.Array) -> GlobalPath:
         """The path without the rows of `users`."""
         if USER_KEY not in self.states:
             return self
-        kept = ~np.isin(self.states[USER_KEY], keys(users))
+        kept = ~np.isin(self.states[USER_KEY], entity_keys(users))
         states = dict(self.states)
         for name in states:
             if name.startswith(USER):

@@ -92,6 +92,22 @@ def test_tables_fit(width, logs):
     assert len(re.findall(r"\.\d{3}", lines[first])) == (15 if width == 130 else 5)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_of_ratings_fit(width, logs):
+    model = ("--model", "gbdt", "--set", "objective=squared", "--ticks", 5, "--rate", 0.1, "--threads", 1)
+    process, ours = terminal(width, "compare", logs.all, *logs.flags, *model, "--methods", "all", "--bootstrap", 50)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|.*\r(?!\r?\n)", "", read(ours))
+    assert process.wait(20) == 0
+    os.close(ours)
+    lines = text.replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in text
+    first = next(k for k, line in enumerate(lines) if line.startswith("global  "))
+    assert lines[first].count("[") == (4 if width == 120 else 0)
+    for title in ("Pooled RMSE by quartile of training events", "Errors of users", "Pooled RMSE by abundance group"):
+        assert title in lines
+
+
 def test_lines_are_whole_where_there_is_no_terminal(headstart, logs):
     said = headstart("compare", logs.all, *logs.flags, *logs.quick, "--methods", "all", "--bootstrap", 50)
     assert "\x1b" not in said.out

@@ -1,8 +1,10 @@
 """Paths: what is kept, and what may be asked for."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from headstart.data.vocab import entity_keys
 from headstart.errors import SettingsError
 from headstart.path import GlobalPath, SaveAt
 
@@ -93,3 +95,52 @@ def test_growing_arrays_are_cut_and_come_back():
 def test_equal_states_of_a_vector_are_no_special_case():
     still = GlobalPath.record((0, 1), [{"coef": np.ones(3)}] * 2, planned=2)
     assert still.at(0)["coef"].tolist() == still.end()["coef"].tolist() == [1, 1, 1]
+
+
+def sided(planned=10):
+    """A path with rows of five users and a shared side, at ticks 0, 1, 2, 5."""
+    key = np.sort(entity_keys(pa.array(range(5))))
+    ticks = (0, 1, 2, 5)
+    states = [
+        {
+            "user.key": key,
+            "user.bias": np.arange(5, dtype=np.float32) + 10 * tick,
+            "shared.item_bias": np.full(3, float(tick), np.float32),
+            "mu": np.array([tick], np.float32),
+        }
+        for tick in ticks
+    ]
+    return GlobalPath.record(ticks, states, planned)
+
+
+def test_what_is_shared_is_of_the_end_wherever_a_user_leaves():
+    assert [sided().at(tick)["shared.item_bias"][0] for tick in (0, 2, 10)] == [5, 5, 5]
+    assert [sided().at(tick)["mu"][0] for tick in (0, 2, 10)] == [0, 2, 5]
+    assert sided().until(2, planned=2).at(0)["shared.item_bias"][0] == 2
+
+
+def test_at_rest_what_is_shared_is_kept_once():
+    arrays = sided().arrays()
+    assert arrays["state.shared.item_bias"].shape == (1, 3)
+    again = GlobalPath.from_arrays(arrays)
+    for tick in (0, 1, 5, 10):
+        for name, array in sided().at(tick).items():
+            np.testing.assert_array_equal(again.at(tick)[name], array)
+
+
+def test_users_are_known_by_their_ids_whatever_their_type():
+    for asked in (pa.array([3, 9]), pa.array(["3", "nine"]), pa.array([3, 9], pa.int8())):
+        assert sided().knows(asked).tolist() == [True, False]
+    assert path().knows(pa.array(["anybody"])).tolist() == [True]
+
+
+def test_a_path_without_a_user_holds_nothing_of_it():
+    whole, left = sided(), sided().without(pa.array([3]))
+    kept = whole.states["user.key"] != entity_keys(pa.array([3]))[0]
+    assert kept.sum() == 4
+    assert not left.knows(pa.array([3])).any()
+    assert left.knows(pa.array([0, 1, 2, 4])).all()
+    for tick in (0, 2, 10):
+        np.testing.assert_array_equal(left.at(tick)["user.bias"], whole.at(tick)["user.bias"][kept])
+        np.testing.assert_array_equal(left.at(tick)["user.key"], whole.at(tick)["user.key"][kept])
+    assert path().without(pa.array([3])).at(2)["coef"].tolist() == [2, 2, 2]

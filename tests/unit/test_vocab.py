@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headstart.data.vocab import Vocabulary, keys
+from headstart.data.vocab import Vocabulary, entity_keys, keys
 from headstart.errors import DataError
 
 TEXTS = ["é", "z", "𐀀", "\uffff", "a", "", "ab", "日本"]
@@ -64,3 +64,24 @@ def test_keys_are_of_the_value_not_of_its_column():
 def test_other_types_are_no_ids():
     with pytest.raises(DataError, match="whole numbers or text; found double"):
         keys(pa.array([1.5]))
+
+
+def test_entity_keys_survive_a_change_of_type():
+    """For every number that 64 bits hold; a text that only looks like one keeps a key of its own."""
+    numbers = [0, 7, -7, 10**18, 2**63 - 1, -(2**63)]
+    texts = pa.array([str(number) for number in numbers])
+    np.testing.assert_array_equal(entity_keys(pa.array(numbers)), entity_keys(texts))
+    large = [2**63, 2**64 - 1]
+    np.testing.assert_array_equal(
+        entity_keys(pa.array(large, pa.uint64())), entity_keys(pa.array([str(number) for number in large]))
+    )
+    odd = pa.array(["", "-", "-0", "007", "1.0", " 1", "1e3", str(2**64), str(-(2**63) - 1), "99999999999999999999"])
+    np.testing.assert_array_equal(entity_keys(odd), keys(odd))
+    assert len({*entity_keys(odd).tolist(), *entity_keys(texts).tolist()}) == len(odd) + len(texts)
+
+
+def test_vocabularies_are_plain_values_and_back():
+    for ids in (pa.array([1, 5, 9], pa.int32()), pa.array([1, 2**64 - 1], pa.uint64()), pa.array(["a", "é"])):
+        again = Vocabulary.from_json(Vocabulary(ids).to_json())
+        assert again.ids.equals(ids)
+        assert again.ids.type == ids.type

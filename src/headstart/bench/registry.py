@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TypedDict, cast
 
 from headstart.bench.machine import machine
+from headstart.bench.peers.call import ABSENT, interpreter
 from headstart.errors import SettingsError
 from headstart.progress import Progress, silent
 
@@ -16,7 +17,16 @@ ENTRIES = {
     "personal-gbdt": "headstart.bench.personal_gbdt:measure",
     "personal-gbdt-sparse": "headstart.bench.personal_gbdt:measure_sparse",
     "score-gbdt": "headstart.bench.score_gbdt:measure",
+    "mf-epoch": "headstart.bench.mf_epoch:measure",
+    "mf-peers": "headstart.bench.mf_peers:measure",
+    "fold-in": "headstart.bench.fold_in:measure",
+    "top-n": "headstart.bench.top_n:measure",
+    "netflix": "headstart.bench.netflix:measure",
+    "netflix-stress": "headstart.bench.netflix:measure_stress",
 }
+
+LONG = ("mf-peers", "netflix", "netflix-stress")
+"""Entries that take minutes: they run when they are named, or with ``all``."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Row(TypedDict):
 
 
 def run(names: Sequence[str] = (), progress: Progress = silent) -> list[Row]:
-    """Run the entries called `names`, all of them if none is given, in that order.
+    """Run the entries called `names`, in that order; all but `LONG` if none is given, every one for ``all``.
 
     Raises
     ------
@@ -61,9 +71,14 @@ def run(names: Sequence[str] = (), progress: Progress = silent) -> list[Row]:
         where a name is unknown or a peer is not installed
     """
     for name in names:
-        if name not in ENTRIES:
+        if name not in ENTRIES and name != "all":
             raise SettingsError(f"no bench is called {name!r}; known: {', '.join(sorted(ENTRIES))}")
-    return [_row(name, _load(name)(progress)) for name in names or ENTRIES]
+    wanted = names or [name for name in ENTRIES if name not in LONG]
+    if "all" in wanted:
+        wanted = list(ENTRIES)
+    if "mf-peers" in wanted and interpreter() is None:
+        raise SettingsError(f"bench 'mf-peers' measures beside other libraries, {ABSENT}")
+    return [_row(name, _load(name)(progress)) for name in wanted]
 
 
 def _load(name: str) -> Callable[[Progress], Measured]:

@@ -13,7 +13,11 @@ from headstart.cli import options
 @click.argument("names", nargs=-1)
 @options.json_file
 def command(names: tuple[str, ...], json_file: Path | None) -> None:
-    """Measure speed beside a peer in the same run: all entries, or those NAMES."""
+    """Measure speed beside a peer in the same run: the entries NAMES, or every short one.
+
+    The long ones, minutes each, run when they are named, or with the name all: mf-peers (needs scripts/peers), netflix
+    and netflix-stress (8 GB of memory, 1 GB for temporary files).
+    """
     from headstart.bench.registry import run
     from headstart.cli.console import console, number, print_table, progress, table
     from headstart.store.files import write_json

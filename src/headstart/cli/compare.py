@@ -39,7 +39,7 @@ def command(**given: Any) -> None:
     with progress() as report:
         trainer = trainer_of(given, report)
         split_by_family(methods, trainer.family)
-        source = open_source(given, report)
+        source = open_source(given, trainer.family, report)
         trainer = replace(trainer, features=source.features)
         if given["grid"]:
             head = {"dataset": source.name, "split": "user-random"}

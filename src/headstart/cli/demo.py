@@ -36,7 +36,7 @@ def command(out: Path, dataset: str, **given: Any) -> None:
     from headstart.cli.compare import command as compare_command
     from headstart.cli.comparison import show
     from headstart.cli.console import console, progress
-    from headstart.cli.inputs import open_source, parts_of, trainer_of
+    from headstart.cli.inputs import binary, open_source, parts_of, trainer_of
     from headstart.experiments.compare import compare
     from headstart.progress import stage
     from headstart.scoring.files import new_model
@@ -47,8 +47,8 @@ def command(out: Path, dataset: str, **given: Any) -> None:
     screen = console()
     with progress() as report, _folder(out), new_model(out / "model", overwrite=True) as draft:
         trainer = trainer_of(given, report)
-        source = open_source(given, report)
-        screen.print(f"{source.name}: {source.title}\n{_counts(source.log)}\n")
+        source = open_source(given, trainer.family, report)
+        screen.print(f"{source.name}: {source.title}\n{_counts(source.log, binary(trainer.family))}\n")
         how, parts = parts_of(given, source.log)
         about = {"dataset": source.name, "split": how, "seed": given["seed"]}
         result = compare(source.log, parts, replace(trainer, features=source.features), METHODS, about=about)
@@ -79,7 +79,8 @@ def _folder(path: Path) -> Iterator[None]:
             path.rmdir()
 
 
-def _counts(log: Any) -> str:
+def _counts(log: Any, binary: bool) -> str:
     lists = f", {1 + int(log.list.max()):,} lists" if len(log.list) else ""
-    share = 100 * float(log.label.mean())
-    return f"{len(log):,} events of {len(log.users):,} users{lists}; {share:.1f} % of them positive"
+    mean = float(log.label.mean(dtype=float))
+    labels = f"{100 * mean:.1f} % of them positive" if binary else f"mean rating {mean:.3f}"
+    return f"{len(log):,} events of {len(log.users):,} users{lists}; {labels}"

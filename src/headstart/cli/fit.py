@@ -39,7 +39,7 @@ def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **g
     with progress() as report, new_model(out, overwrite) as draft:
         trainer = trainer_of(given, report)
         split_by_family([method], trainer.family)
-        source = open_source(given, report)
+        source = open_source(given, trainer.family, report)
         trainer = replace(trainer, features=source.features)
         tune = tune_rows(source.log, given["tune"], given["seed"])
         stop, choices = trainer.choose(source.log, tune, [method])

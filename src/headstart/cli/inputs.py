@@ -16,6 +16,7 @@ from headstart.engines.catalogue import ENGINES
 from headstart.errors import SettingsError
 from headstart.methods import BranchSettings
 from headstart.methods.tuned import Settings, Trainer
+from headstart.methods.tuning import selected
 from headstart.models import FAMILIES
 from headstart.models.family import ModelFamily
 from headstart.progress import Progress, stage
@@ -39,26 +40,36 @@ class Source:
         return about | {"max_events": self.max_events}
 
 
-def open_source(options: Mapping[str, Any], progress: Progress) -> Source:
-    """Read DATA or build the set named by ``--dataset``."""
+def open_source(options: Mapping[str, Any], family: ModelFamily, progress: Progress) -> Source:
+    """Read DATA or build the set named by ``--dataset``, with labels as `family` learns them."""
     data, dataset = options["data"], options["dataset"]
     if data is None and dataset is None:
         raise SettingsError("there is nothing to read; give DATA, or a ready data set with --dataset NAME")
     if data is not None and dataset is not None:
         raise SettingsError(f"give either {data} or --dataset {dataset}, not both")
-    limits = {key: options[key] for key in ("min_events", "max_events")}
+    limits = {"binary": binary(family), **{key: options[key] for key in ("min_events", "max_events")}}
     if dataset is not None:
         from headstart.datasets.registry import build
 
         made = build(dataset, options["data_dir"], options["memory"], progress)
         how = {"memory": options["memory"], "threads": options["threads"]}
         with stage(progress, f"sorting {dataset}"):
-            log = read(made.table, roles_of(options, made.roles), **how, **limits)
+            log = read(made.table, roles_of(options, _labelled(made.roles, family)), **how, **limits)
         return Source(made.name, made.title, log, features_of(options, made.features), options["max_events"])
     roles = roles_of(options)
     with stage(progress, f"reading {data}"):
         log = read(data, roles, **reading(options), **limits)
     return Source(data.resolve().name, "", log, features_of(options, FeatureSettings()), options["max_events"])
+
+
+def binary(family: ModelFamily) -> bool:
+    """Whether the labels that `family` learns are 0 and 1; otherwise they are ratings, any finite numbers."""
+    return family.objective == "logistic"
+
+
+def _labelled(roles: Roles, family: ModelFamily) -> Roles:
+    """Roles of a ready data set; for ratings without the rule that would make 0 and 1 of them."""
+    return roles if binary(family) else replace(roles, rule=None)
 
 
 def reading(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +157,7 @@ def trainer_of(options: Mapping[str, Any], progress: Progress) -> Trainer:
     settings = Settings(
         branch=branch if rate is None else replace(branch, rate=rate),
         free_rate=rate is None,
-        select=options["select"],
+        select=selected(options["select"], family.objective),
         tolerance=options["tolerance"],
         seed=options["seed"],
     )

@@ -18,6 +18,7 @@ _COMMANDS = {
     "compare": "Train several methods on the same split and set them side by side.",
     "evaluate": "Judge a saved model on labelled events.",
     "predict": "Score events with a saved model.",
+    "recommend": "List the best items for users.",
     "personalise": "Give new users, or users with new events, a model from the saved path.",
     "inspect": "Show what a saved model holds, or what it knows of one user.",
     "forget": "Remove a user from a saved model.",

@@ -140,7 +140,7 @@ reading = stack(
 
 roles = stack(
     click.option("--user", help="Column whose values own the events; any entity will do."),
-    click.option("--label", help="Outcome column, or a rule such as 'rating>=4'."),
+    click.option("--label", help="Outcome column (0 and 1, or ratings), or a rule such as 'rating>=4'."),
     click.option("--positive", help="Value of a string label that counts as 1."),
     click.option("--item", help="Column of items."),
     click.option("--time", help="Column of times."),
@@ -211,10 +211,8 @@ training = stack(
     ),
     click.option(
         "--select",
-        type=click.Choice(["logloss", "auc", "map", "mrr", "ndcg"]),
-        default="auc",
-        show_default=True,
-        help="What settings are chosen by, on tune rows.",
+        type=click.Choice(["logloss", "auc", "map", "mrr", "ndcg", "rmse", "mae"]),
+        help="What settings are chosen by, on tune rows; where not given auc, and rmse for ratings.",
     ),
     click.option(
         "--tune",

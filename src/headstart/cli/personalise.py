@@ -24,7 +24,7 @@ def command(model: Path, events: Path, **given: Any) -> None:
     MODEL knows already gets a new model from EVENTS alone.
     """
     from headstart.cli.console import progress
-    from headstart.cli.inputs import engine_of, reading
+    from headstart.cli.inputs import binary, engine_of, reading
     from headstart.data.log import read
     from headstart.progress import stage
     from headstart.scoring import Scorer, load_model
@@ -34,7 +34,8 @@ def command(model: Path, events: Path, **given: Any) -> None:
     limit = fitted.about.get("max_events")
     with progress() as report:
         with stage(report, f"reading {events}"):
-            log = read(events, fitted.roles, trainable=False, max_events=limit, **reading(given))
+            how = {"binary": binary(fitted.terms[0].family), "max_events": limit, **reading(given)}
+            log = read(events, fitted.roles, trainable=False, **how)
         plan = personalise_model(model, log, engine=engine_of(given), progress=report)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in plan.reasons().items())
     click.echo(f"{model}: {len(plan.users):,} users from {len(log):,} events: {reasons}")

@@ -21,8 +21,9 @@ from headstart.cli import options
 def command(model: Path, data: Path, out: Path, overwrite: bool, **given: Any) -> None:
     """Score the events of DATA with MODEL, in their order.
 
-    Columns of the result: user, score (the probability of the outcome), model (personal or global: unknown users get
-    the global one) and t_u. DATA may be of any size; what the model has not seen in training is counted and reported.
+    Columns of the result: user, score (the probability of the outcome, or the rating), model (personal or global:
+    unknown users get the global one) and t_u. DATA may be of any size; what the model has not seen in training is
+    counted and reported.
     """
     from headstart.cli.console import progress
     from headstart.cli.inputs import reading

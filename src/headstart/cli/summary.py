@@ -65,7 +65,8 @@ def show_model(document: Mapping[str, Any], console: Console) -> None:
     console.print(f"{document['model']}: {document['method']}, {document['bytes']:,} bytes", style="bold")
     for term in document["terms"]:
         settings = ", ".join(f"{name} {value}" for name, value in term["family"]["settings"].items())
-        console.print(f"{term['family']['name']} for each {term['entity']}: {term['features']} features; {settings}")
+        model = f"{term['family']['name']} for each {term['entity']}: {term['features']} features"
+        console.print(f"{model}; {settings}" if settings else model)
         console.print(
             f"T = {term['ticks']}, rate {term['rate']:g}{best_of(about.get('tried', ()), about.get('by'))};"
             f" global training stopped at tick {term['stopped']}"
@@ -86,6 +87,8 @@ def show_user(document: Mapping[str, Any], console: Console) -> None:
             f" t_u = {term['t_u']} of {term['ticks']}, then {term['steps']} steps alone"
         )
         console.print(f"served the {term['serve']} model ({term['reason']})")
+        if term["seen"] is not None:
+            console.print(f"items in its training events, left out of recommendations: {term['seen']:,}")
         for name, value in term["facts"].items():
             console.print(f"{name}: {value:,.6g}")
         rows = [

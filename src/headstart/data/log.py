@@ -200,4 +200,8 @@ def _oddities(log: EventLog, binary: bool) -> Mapping[str, int]:
         before = np.concatenate([np.zeros(1), np.cumsum(log.label, dtype=np.float64)])
         positive = before[log.stop] - before[log.start]
         notes["users_with_one_class"] = int(((positive == 0) | (positive == log.counts)).sum())
+    elif log.item is not None:
+        items = Vocabulary.of(log.item)
+        pairs = np.sort(log.user_of_row * len(items) + items.index(log.item))
+        notes["repeated_pairs_of_user_and_item"] = int((pairs[1:] == pairs[:-1]).sum())
     return notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import DataError
 from headstart.kernels.dtypes import ROW
-from headstart.kernels.hashing import hash_numbers, hash_texts
+from headstart.kernels.hashing import hash_ids, hash_numbers, hash_texts
 
 Ids: TypeAlias = pa.Array | pa.ChunkedArray
 """Ids of users, items or lists: any integer type, or text (also dictionary-encoded)."""
@@ -96,6 +96,18 @@ def keys(ids: Ids) -> NDArray[np.uint64]:
 
     Equal numbers have equal keys whatever their integer type; a null counts as 0 or as an empty text.
     """
+    return _hashed(ids, hash_texts)
+
+
+def entity_keys(ids: Ids) -> NDArray[np.uint64]:
+    """What stands for an id in the states of a model, uint64 (n,): `keys` that a change of the column's type survives.
+
+    A number has the same key as the text that is written the same way, as in `Vocabulary.index`.
+    """
+    return _hashed(ids, hash_ids)
+
+
+def _hashed(ids: Ids, hash_chunk: Callable[..., None]) -> NDArray[np.uint64]:
     ids = plain(ids)
     out = np.empty(len(ids), np.uint64)
     if not is_text(ids.type):
@@ -103,7 +115,7 @@ def keys(ids: Ids) -> NDArray[np.uint64]:
         return out
     at = 0
     for chunk in ids.chunks if isinstance(ids, pa.ChunkedArray) else [ids]:
-        _hash_chunk(chunk.cast(pa.large_string()).fill_null(""), out[at : at + len(chunk)])
+        _hash_chunk(hash_chunk, chunk.cast(pa.large_string()).fill_null(""), out[at : at + len(chunk)])
         at += len(chunk)
     return out
 
@@ -126,12 +138,12 @@ def plain(values: Ids) -> Ids:
     return values
 
 
-def _hash_chunk(chunk: pa.Array, out: NDArray[np.uint64]) -> None:
+def _hash_chunk(hash_chunk: Callable[..., None], chunk: pa.Array, out: NDArray[np.uint64]) -> None:
     if not len(chunk):
         return
     _, offsets, data = chunk.buffers()
     bounds = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
-    hash_texts(bounds, np.frombuffer(data if data is not None else b"", np.uint8), out)
+    hash_chunk(bounds, np.frombuffer(data if data is not None else b"", np.uint8), out)
 
 
 def _one(values: Ids) -> pa.Array:

@@ -89,7 +89,7 @@ class _Table:
 def bootstrap(
     methods: Mapping[str, UserMetrics], *, seed: int = 0, resamples: int = 1000, level: float = 0.95
 ) -> Comparison:
-    """Intervals for each method's metrics, over users and over all rows, and for the difference of every pair of methods.
+    """Intervals for each method's metrics, over users and over all rows, and for the difference of every pair.
 
     Users are resampled `resamples` times among those that count in some metric. lo, hi are percentiles. lo_all, hi_all
     hold for all pairs at once: the difference +- its bootstrap standard deviation times the `level` quantile of the
@@ -126,7 +126,7 @@ def _tabulate(methods: Mapping[str, UserMetrics]) -> _Table:
     metrics = [*first.counted, *first.over_rows()]
     columns = []
     for name in names:
-        here = methods[name].counted | methods[name].over_rows()
+        here = {**methods[name].counted, **methods[name].over_rows()}
         if list(here) != metrics:
             found = f"{names[0]} has metrics {', '.join(metrics)}, {name} has {', '.join(here)}"
             raise DataError(f"{found}; judge both by the same loss")

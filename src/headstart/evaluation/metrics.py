@@ -26,7 +26,7 @@ METRICS: Mapping[Loss, tuple[str, ...]] = {
 """Names of the metrics of each kind of loss, in the order of tables."""
 
 OVER_ROWS: Mapping[Loss, tuple[str, ...]] = {"logistic": (), "squared": ("rmse", "mae")}
-"""Metrics that are compared over all rows too, where users with many rows weigh more: ``pooled_rmse``, ``pooled_mae``."""
+"""Metrics that are compared over all rows too, as ``pooled_rmse`` and ``pooled_mae``: a user weighs as its rows do."""
 
 ROOTS = frozenset({"rmse"})
 """Roots of means: what is summed over rows is their square."""

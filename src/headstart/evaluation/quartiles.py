@@ -16,8 +16,8 @@ from headstart.evaluation.summary import group_summary, pair_summary
 def quartile_of(events: NDArray[np.int64], among: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The quartile of each user, 1 (least data) to 4, int64 (U,); 0 for users that are not `among`.
 
-    It is ``1 + floor(4 r / n)``, r of the n users having fewer events. Users with equally many are never divided: all of
-    them are where the first of them falls, and a quartile that nobody falls into has no user.
+    It is ``1 + floor(4 r / n)``, r of the n users having fewer events. Users with equally many are never divided: all
+    of them are where the first of them falls, and a quartile that nobody falls into has no user.
 
     Parameters
     ----------
@@ -62,13 +62,11 @@ def quartile_summary(
 
 
 def _differences(methods: Mapping[str, UserMetrics], reference: str, seed: int, resamples: int) -> list[dict[str, Any]]:
-    """Every method less `reference`; one pair after another, since no interval here holds for several."""
+    """Every method less `reference`."""
     if reference not in methods:
         return []
-    found = []
-    for name, users in methods.items():
-        if name != reference:
-            for pair in bootstrap({name: users, reference: methods[reference]}, seed=seed, resamples=resamples).pairs:
-                numbers = pair_summary(pair)
-                found.append({"method": name, **{key: numbers[key] for key in ("metric", "diff", "lo", "hi")}})
-    return found
+    others = {name: users for name, users in methods.items() if name != reference}
+    # The first of a pair is the one that comes first here.
+    found = bootstrap({**others, reference: methods[reference]}, seed=seed, resamples=resamples).pairs
+    pairs = [pair_summary(pair) for pair in found if pair.b == reference]
+    return [{"method": pair["a"], **{key: pair[key] for key in ("metric", "diff", "lo", "hi")}} for pair in pairs]

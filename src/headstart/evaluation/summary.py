@@ -23,10 +23,10 @@ def method_summary(
     harm: Harm,
     pooled_intervals: Mapping[str, Interval] | None = None,
 ) -> Plain:
-    """Keys metrics, pooled, harmed, harm, helped and harmed_significant of one method; pooled_intervals if there are."""
-    sure = {"pooled_intervals": _intervals(pooled_intervals)} if pooled_intervals else {}
+    """Keys metrics, pooled, pooled_intervals (if any), harmed, harm, helped and harmed_significant of one method."""
+    sure = {"pooled_intervals": interval_summary(pooled_intervals)} if pooled_intervals else {}
     return {
-        "metrics": _intervals(metrics),
+        "metrics": interval_summary(metrics),
         "pooled": _plain(pooled),
         **sure,
         "harmed": _number(harm.share),
@@ -34,6 +34,11 @@ def method_summary(
         "helped": _number(harm.helped),
         "harmed_significant": _plain({"share": harm.significant, "chance": harm.chance}),
     }
+
+
+def interval_summary(intervals: Mapping[str, Interval]) -> dict[str, Plain]:
+    """Keys mean, lo and hi of each metric."""
+    return {name: _plain({"mean": i.mean, "lo": i.lo, "hi": i.hi}) for name, i in intervals.items()}
 
 
 def pair_summary(pair: Pair) -> Plain:
@@ -88,10 +93,6 @@ def _means_by(group: NDArray[np.int64], users: UserMetrics, size: int) -> dict[s
         mean = np.asarray(Mean.by(group, values, size, users.rows).result())
         means[name] = np.sqrt(mean) if name.removeprefix("pooled_") in ROOTS else mean
     return means
-
-
-def _intervals(intervals: Mapping[str, Interval]) -> Plain:
-    return {name: _plain({"mean": i.mean, "lo": i.lo, "hi": i.hi}) for name, i in intervals.items()}
 
 
 def _number(value: float) -> float | None:

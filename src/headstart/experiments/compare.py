@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +14,14 @@ from numpy.typing import NDArray
 from headstart.data.log import EventLog
 from headstart.data.split import Part
 from headstart.errors import DataError
-from headstart.evaluation import UserMetrics, group_summary
+from headstart.evaluation import five_numbers, quartile_summary
+from headstart.experiments.abundance import by_group, training_events
 from headstart.kernels.dtypes import REAL
 from headstart.methods import METHODS, split_by_family
 from headstart.methods.judgement import judge
 from headstart.methods.tuned import TrainedMethod, Trainer
-from headstart.methods.tuning import held_rows
+from headstart.methods.tuning import held_rows, selected
 from headstart.progress import stage
-from headstart.schedules import Borders, ByAbundance, UserTable
 from headstart.scoring import Scorer
 
 REFERENCE = "global"
@@ -85,20 +86,30 @@ def compare(
             resamples=resamples,
         )
     rows = [_describe(name, entries[name], tested, trainer) | judged.methods[name] for name in names]
-    reference = entries[REFERENCE].trained[0].fitted
+    references = [trained.fitted for trained in entries[REFERENCE].trained]
+    untrained = np.any([fitted.terms[0].plan.events == 0 for fitted in references], axis=0)
+    events = training_events(log, parts)
+    leaving = entries.get("by-abundance", entries[REFERENCE]).trained
+    planned = [trained.fitted.terms[0].path.planned for trained in leaving]
+    sampling = {"seed": trainer.settings.seed, "resamples": resamples}
     document = {
         **about,
+        "objective": trainer.family.objective,
         "n_users": len(log.users),
         "n_events": len(log),
         "n_test_events": int(tested.sum()),
         **judged.counts,
-        "select": trainer.settings.select,
+        "select": selected(trainer.settings.select, trainer.family.objective),
         "methods": rows,
         "not_defined": missing,
-        "groups": _groups(log, parts[0], entries, judged.users, trainer.settings.branch.groups),
+        "groups": by_group(log, events, judged.users, trainer.settings.branch.groups, planned),
+        "quartiles": {
+            "abundance": quartile_summary(events, judged.users, reference=REFERENCE, **sampling),
+            "errors": {name: five_numbers(users) for name, users in judged.users.items()},
+        },
         "pairs": judged.pairs,
-        "notes": {**log.notes, "users_without_training_rows": int((reference.terms[0].plan.events == 0).sum())},
-        "left_out": dict(reference.left_out),
+        "notes": {**log.notes, "users_without_training_rows": int(untrained.sum())},
+        "left_out": {column: why for fitted in references for column, why in fitted.left_out.items()},
     }
     return Comparison(document, {name: entry.trained[-1] for name, entry in entries.items()})
 
@@ -123,7 +134,10 @@ def _run_part(log: EventLog, part: Part, trainer: Trainer, entries: Mapping[str,
 
 
 def _describe(name: str, entry: _Entry, tested: NDArray[np.bool_], trainer: Trainer) -> dict[str, Any]:
-    """Name, settings and plan of a method; settings of the first fold, and of all where there are several."""
+    """Name, settings and plan of a method.
+
+    With several folds settings are those of the first, all are in ``folds``, and reasons count a user once in each.
+    """
     folds = entry.trained
     first = folds[0]
     term = first.fitted.terms[0]
@@ -136,29 +150,24 @@ def _describe(name: str, entry: _Entry, tested: NDArray[np.bool_], trainer: Trai
         }
         for fold in folds
     ]
+    reasons = [fold.fitted.terms[0].plan.reasons() for fold in folds]
     row: dict[str, Any] = {
         "name": name,
         "family": trainer.family.name,
         "schedule": term.recipe.schedule.name,
         "settings": {**msgspec.to_builtins(trainer.family), **settings[0]},
-        "reasons": term.plan.reasons(),
+        "reasons": _add_up(reasons),
         "served_personally": float(entry.personal[tested].mean()),
         "fit_seconds": round(sum(fold.seconds for fold in folds), 3),
     }
     if len(folds) > 1:
-        row["folds"] = settings
+        row["folds"] = [{**used, "reasons": reason} for used, reason in zip(settings, reasons, strict=True)]
     return row
 
 
-def _groups(
-    log: EventLog, part: Part, entries: Mapping[str, _Entry], metrics: Mapping[str, UserMetrics], groups: int
-) -> list[dict[str, Any]]:
-    """Metrics by abundance group of training events; group 0 holds users without any."""
-    seen = part.train | part.tune
-    events = log.take(seen).counts
-    chosen = entries.get("by-abundance", entries[REFERENCE]).trained[0].fitted.terms[0].path.planned
-    plan = ByAbundance(groups).plan(UserTable(log.users, events), chosen, borders=Borders.of(events))
-    evaluated = next(iter(metrics.values())).rows > 0
-    rows = group_summary(np.where(evaluated, plan.group, -1), events, metrics)
-    leave = {int(group): int(tick) for group, tick in zip(plan.group, plan.ticks, strict=True)}
-    return [{**row, "t_u": leave[row["group"]]} for row in rows]
+def _add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts under each name, added up."""
+    total: Counter[str] = Counter()
+    for some in counts:
+        total.update(some)
+    return dict(total)

@@ -11,7 +11,8 @@ import numpy as np
 from headstart.data.log import EventLog
 from headstart.data.split import split
 from headstart.errors import SettingsError
-from headstart.evaluation import per_user
+from headstart.evaluation import per_user, pooled
+from headstart.evaluation.metrics import OVER_ROWS
 from headstart.methods import branch
 from headstart.methods.tuned import Trainer
 from headstart.methods.tuning import held_rows
@@ -53,7 +54,7 @@ def run_grid(
     test: float = 0.2,
     k: int | None = None,
 ) -> dict[str, Any]:
-    """Mean and standard deviation over seeds of every row's metrics, means over users.
+    """Mean and standard deviation over seeds of every row's metrics, means over users; of ratings over all rows too.
 
     A seed draws a random split of each user's rows and what is random in training. Nothing is chosen: the global model
     is not stopped early, and the rate is the given one or the family's usual.
@@ -103,7 +104,9 @@ def _run_seed(table: Table, log: EventLog, trainer: Trainer, test: float, k: int
         fitted = branch(f"fixed-{ticks}+{steps}", given).fit(task)
         blocks = blocks or fitted.features.blocks(held)[0]
         margins = Scorer(fitted).score_blocks([blocks]).margin
-        means[row] = per_user(judged, margins, k, trainer.family.objective).means()
+        users = per_user(judged, margins, k, trainer.family.objective)
+        whole = pooled(judged, margins, users)
+        means[row] = users.means() | {f"pooled_{name}": whole[name] for name in OVER_ROWS[users.loss]}
     return means
 
 

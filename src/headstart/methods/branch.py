@@ -16,6 +16,7 @@ from headstart.path import GlobalPath
 from headstart.progress import Progress, silent
 from headstart.schedules import SCHEDULES, AsPrinted, Borders, ByAbundance, Fixed, Last, Schedule, UserTable
 from headstart.scoring import Fitted, Recipe, Term
+from headstart.scoring.seen import seen_in
 from headstart.store import PersonalStore
 from headstart.training import personalise
 
@@ -34,6 +35,7 @@ class Branch:
     rate : size of local steps, see `Orders`
     joint : strength of the pull to the means in a global training of its own (`Habits.joint`); 0: the task's path
     alone : whether a user's own training reads nothing shared (`Habits.alone`)
+    refit : whether users leave the path's end after its shared side has been fitted once more (`Refitting`)
     """
 
     name: str
@@ -43,6 +45,7 @@ class Branch:
     rate: float = 0.025
     joint: float = 0.0
     alone: bool = False
+    refit: bool = False
 
     def applies(self, family: ModelFamily) -> str | None:
         """Every family has a path; what else it lacks it says itself."""
@@ -53,7 +56,7 @@ class Branch:
         blocks, trained = task.blocks(), self._adapted(task.family, task.family.habits.joint, self.joint)
         term = leave(
             self._adapted(trained, trained.habits.alone, self.alone),
-            task.path(self.ticks, trained),
+            task.refitted(self.ticks) if self.refit else task.path(self.ticks, trained),
             self.schedule,
             UserTable(blocks.users, blocks.counts),
             blocks,
@@ -103,7 +106,8 @@ def leave(
     plan = schedule.plan(users, path.planned, borders=borders)
     plan = personalise(family, path, plan, blocks, engine=engine, store=store, rate=rate, seed=seed, progress=progress)
     store.seal()
-    return Term(entity, "all", family, path, plan, store, Recipe(schedule, borders, rate, seed))
+    recipe = Recipe(schedule, borders, rate, seed)
+    return Term(entity, "all", family, path, plan, store, recipe, seen_in(blocks))
 
 
 @dataclass(frozen=True)
@@ -133,22 +137,37 @@ def _steps(settings: BranchSettings) -> int:
 
 @dataclass(frozen=True)
 class Rule:
-    """A method in the table: where it was published, its schedule, and what sets its training apart (see `Branch`)."""
+    """A method in the table: where it was published, its schedule, and what sets its training apart (see `Branch`).
+
+    Attributes
+    ----------
+    stepwise : whether users take steps of a size, so that T and rate matter
+    """
 
     source: str
     schedule: Callable[[BranchSettings], Schedule]
+    stepwise: bool = True
     joint: bool = False
     alone: bool = False
+    refit: bool = False
 
 
 METHODS: Mapping[str, Rule] = {
-    "global": Rule("one model for everybody", lambda s: Last()),
+    "global": Rule("one model for everybody", lambda s: Last(), stepwise=False),
     "local": Rule("the user's data only", lambda s: Fixed(0, s.steps, s.pull), alone=True),
     "as-printed": Rule(f"{PAPER}, Algorithm 3.1 to the letter", lambda s: AsPrinted(s.groups, s.steps, s.pull)),
     "by-abundance": Rule(f"{PAPER}, section 3.2 as it is explained", lambda s: ByAbundance(s.groups, s.steps, s.pull)),
     "fine-tune": Rule("the end of the path, then local steps", lambda s: Last(_steps(s), s.pull)),
     "anchored": Rule("fine-tune, held back by an anchor", lambda s: Last(_steps(s), s.pull or ANCHOR)),
-    "mtl": Rule(f"{PAPER}, section 4: trained together, held to the means", lambda s: Last(), joint=True),
+    "posterior": Rule(
+        "the shared side fitted once more at the end of the path, by variational Bayes; each user's posterior mean",
+        lambda s: Last(1),
+        stepwise=False,
+        refit=True,
+    ),
+    "mtl": Rule(
+        f"{PAPER}, section 4: trained together, held to the means", lambda s: Last(), stepwise=False, joint=True
+    ),
 }
 
 ANCHOR = 1.0
@@ -195,6 +214,8 @@ def why_not(name: str, family: ModelFamily) -> str | None:
     """Why `family` has no method `name`, in words; None: it has it."""
     if name in METHODS and METHODS[name].joint and family.habits.joint is None:
         return "users are not trained together in it; anchored holds each to the global model instead"
+    if name in METHODS and METHODS[name].refit and not family.habits.refits:
+        return "it has no shared side to fit once more: all of a user's model is the user's own"
     return family.habits.undefined.get(name)
 
 
@@ -214,4 +235,6 @@ def branch(name: str, settings: BranchSettings) -> Branch:
         return Branch(name, "a plugin", SCHEDULES.load(name)(), settings.ticks, settings.rate)
     rule = METHODS[name]
     joint = (settings.pull or JOINT) if rule.joint else 0.0
-    return Branch(name, rule.source, rule.schedule(settings), settings.ticks, settings.rate, joint, rule.alone)
+    return Branch(
+        name, rule.source, rule.schedule(settings), settings.ticks, settings.rate, joint, rule.alone, rule.refit
+    )

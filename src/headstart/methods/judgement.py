@@ -30,7 +30,8 @@ class Judgement:
 
     Attributes
     ----------
-    methods : for each scoring the keys metrics, pooled, harmed, harm, helped, harmed_significant
+    methods : for each scoring the keys metrics, pooled, harmed, harm, helped, harmed_significant; of ratings
+        pooled_intervals too
     pairs : every pair of scorings once for each metric
     users : metrics of each user, by scoring
     """
@@ -74,7 +75,8 @@ def judge(
     methods = {}
     for name, values in margins.items():
         harm = measure_harm(family.loss(values, held.label), base, held.indptr, seed=seed)
-        methods[name] = method_summary(found.metrics[name], pooled(held, values, users[name]), harm)
+        whole = pooled(held, values, users[name])
+        methods[name] = method_summary(found.metrics[name], whole, harm, found.pooled[name])
     return Judgement(methods, [pair_summary(pair) for pair in found.pairs], users)
 
 
@@ -98,9 +100,11 @@ def judge_model(
     scores = scorer.score_blocks(blocks)
     alone = scorer.score_blocks(blocks, only_global=True).margin
     margins = {"global": alone, fitted.method: scores.margin}
-    judged = judge(fitted.terms[0].family, held, margins, alone, k=k, seed=seed, resamples=resamples)
+    family = fitted.terms[0].family
+    judged = judge(family, held, margins, alone, k=k, seed=seed, resamples=resamples)
     return {
         "method": fitted.method,
+        "objective": family.objective,
         "n_users": len(held),
         "n_test_events": len(held.label),
         **judged.counts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from headstart.data.blocks import Blocks
 from headstart.data.features import FeatureMap
 from headstart.data.log import EventLog
 from headstart.engines import Engine
-from headstart.models.family import ModelFamily
+from headstart.models.family import ModelFamily, Refitting
 from headstart.path import GlobalPath
 from headstart.progress import Progress, silent, stage
 from headstart.schedules import Borders
@@ -49,6 +49,7 @@ class Task:
     new_store: Callable[[], PersonalStore] = MemoryStore
     _blocks: dict[str, Blocks] = field(default_factory=dict, repr=False)
     _paths: dict[ModelFamily, GlobalPath] = field(default_factory=dict, repr=False)
+    _refits: dict[int, GlobalPath] = field(default_factory=dict, repr=False)
     _whole: Task | None = field(default=None, repr=False)
 
     @property
@@ -86,6 +87,17 @@ class Task:
             )
         path = self._paths[family]
         return path.until(min(wanted, path.stopped), planned=wanted)
+
+    def refitted(self, ticks: int | None = None) -> GlobalPath:
+        """The path's end alone, its shared side fitted once more to users who have left it."""
+        if self._whole is not None:
+            return self._whole.refitted(ticks)
+        path = self.path(ticks)
+        if path.stopped not in self._refits:
+            family = cast(Refitting, self.family)
+            state = family.refit(path.end(), self.blocks(), self.engine.width, self.progress)
+            self._refits[path.stopped] = GlobalPath.record([path.stopped], [state], path.planned)
+        return replace(self._refits[path.stopped], planned=path.planned)
 
     def of_users(self, positions: NDArray[np.int64]) -> Task:
         """The same task for the personal models of the users at `positions` alone; path and borders are everybody's."""

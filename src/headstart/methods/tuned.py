@@ -32,14 +32,14 @@ class Settings:
     ----------
     branch : settings of each method; ``branch.ticks`` None is chosen on tune rows
     free_rate : whether the rate is chosen on tune rows
-    select : the metric that choices are made by
+    select : the metric that choices are made by; None: AUC, or RMSE of ratings
     grid : what is tried; None: what is usual for the family
     tolerance, seed : see `train_path`
     """
 
     branch: BranchSettings = BranchSettings()
     free_rate: bool = True
-    select: str = "auc"
+    select: str | None = None
     grid: Grid | None = None
     tolerance: float = 0.0
     seed: int = 0
@@ -136,7 +136,8 @@ class Trainer:
         """The task of training on all of `log`, for T up to `ticks` (None: the longest of the grid)."""
         habits = self.family.habits
         with stage(self.progress, "fitting the feature map"):
-            features = FeatureMap.fit(log, replace(self.features, columns=habits.columns, items=habits.items))
+            items = habits.items and (habits.needs_item or log.item is not None)
+            features = FeatureMap.fit(log, replace(self.features, columns=habits.columns, items=items))
         return Task(
             log=log,
             features=features,

@@ -5,7 +5,7 @@ Every method is tried over the same grid and judged by the same metric, the glob
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,13 +18,36 @@ from headstart.data.blocks import Blocks
 from headstart.data.log import EventLog
 from headstart.data.split import split
 from headstart.data.vocab import keys
-from headstart.errors import DataError
-from headstart.evaluation import HeldOut, held_out, per_user
+from headstart.errors import DataError, SettingsError
+from headstart.evaluation import HeldOut, held_out, per_user, pooled
 from headstart.evaluation.metrics import Margins
-from headstart.methods.branch import BranchSettings, branch
+from headstart.methods.branch import METHODS, BranchSettings, branch
 from headstart.methods.method import Task
-from headstart.models.family import Habits
+from headstart.models.family import Habits, Objective
 from headstart.scoring import Scorer
+
+SELECTS: Mapping[Objective, tuple[str, ...]] = {
+    "logistic": ("auc", "map", "mrr", "ndcg", "logloss"),
+    "squared": ("rmse", "mae"),
+}
+"""Metrics that settings may be chosen by, the usual one first."""
+
+
+def selected(select: str | None, objective: Objective) -> str:
+    """The metric `select`, or the usual one of `objective`.
+
+    Raises
+    ------
+    SettingsError
+        where models of that objective have no such metric
+    """
+    known = SELECTS[objective]
+    if select is None:
+        return known[0]
+    if select not in known:
+        found = f"settings cannot be chosen by {select}: the objective of the model is {objective}"
+        raise SettingsError(f"{found}; give --select {' or '.join(known)}")
+    return select
 
 
 @dataclass(frozen=True)
@@ -35,10 +58,12 @@ class Grid:
     ----------
     ticks : values of T
     rate : sizes of local steps
+    joint : strengths of the pull of mtl
     """
 
     ticks: tuple[int, ...]
     rate: tuple[float, ...]
+    joint: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
 
     @classmethod
     def of(cls, habits: Habits) -> Grid:
@@ -53,6 +78,7 @@ class Tried:
     ticks: int
     rate: float | None
     value: float
+    pull: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,13 +100,14 @@ class Tuner:
     ----------
     task : training rows that come before the tune rows
     tune : tune rows of the same users
-    select : the metric to choose by, mean over users; log-loss where no sampled user has tune rows of both classes
+    select : the metric to choose by, mean over users; log-loss where no sampled user has tune rows of both classes. Of
+        ratings, RMSE or MAE over all tune rows. None: the usual one
     sample_rows : training rows of the sampled users, about
     """
 
     task: Task
     tune: EventLog
-    select: str
+    select: str | None
     grid: Grid
     sample_rows: int = 1_000_000
 
@@ -102,7 +129,7 @@ class Tuner:
         for done, settings in enumerate(trials, start=1):
             scorer = Scorer(branch(name, settings).fit(training))
             value = self._value(scorer.score_blocks([self._blocks]).margin[rows])
-            tried.append(Tried(settings.ticks or self.task.ticks, settings.rate, value))
+            tried.append(Tried(settings.ticks or self.task.ticks, settings.rate, value, settings.pull))
             self.task.progress(f"choosing settings of {name}", done, len(trials))
         values = [trial.value for trial in tried]
         if min(values) == max(values):  # tune users without training rows are all served the global model
@@ -111,9 +138,10 @@ class Tuner:
         return Choice(trials[int(np.argmax(values))], tuple(tried), self._metric)
 
     def _trials(self, name: str, given: BranchSettings, free_rate: bool) -> Iterator[BranchSettings]:
-        longest = self.task.ticks
-        if name == "global":
-            yield replace(given, ticks=given.ticks or longest)
+        longest, rule = self.task.ticks, METHODS.get(name)
+        if rule is not None and not rule.stepwise:
+            for pull in self.grid.joint if rule.joint and not given.pull else (given.pull,):
+                yield replace(given, ticks=given.ticks or longest, pull=pull)
             return
         own = branch(name, given).ticks
         ticks: Sequence[int] = (own,) if own else [t for t in self.grid.ticks if t <= longest]
@@ -141,12 +169,18 @@ class Tuner:
 
     @cached_property
     def _metric(self) -> str:
+        objective = self.task.family.objective
+        select = selected(self.select, objective)
+        if objective == "squared":
+            return select
         flat = per_user(self._held, np.zeros(len(self._held.label)))
-        return self.select if np.isfinite(flat.means()[self.select]) else "logloss"
+        return select if np.isfinite(flat.means()[select]) else "logloss"
 
     def _value(self, margins: Margins) -> float:
         """What tune rows say, higher is better."""
-        users = per_user(self._held, margins)
+        users = per_user(self._held, margins, loss=self.task.family.objective)
+        if users.loss == "squared":
+            return -pooled(self._held, margins, users)[self._metric]
         if self._metric in users.every:
             return -float(np.nanmean(users.every[self._metric]))
         return users.means()[self._metric]

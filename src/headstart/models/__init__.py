@@ -7,6 +7,7 @@ FAMILIES = Catalogue(
     own={
         "logistic": "headstart.models.logistic:LogisticRegression",
         "gbdt": "headstart.models.gbdt:GradientBoosting",
+        "mf": "headstart.models.mf:MatrixFactorization",
+        "fm": "headstart.models.fm:FactorizationMachine",
     },
-    reserved=dict.fromkeys(("mf", "fm"), "is not in this version"),
 )

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from headstart.data.blocks import Blocks
+from headstart.progress import Progress
 
 State: TypeAlias = Mapping[str, NDArray[Any]]
 """A global model at one tick: named flat arrays, never written to. What is kept, borrowed and stored.
@@ -20,8 +22,7 @@ State: TypeAlias = Mapping[str, NDArray[Any]]
 Two beginnings of names mean something everywhere:
 
 - ``user.``: one row for each user whom training saw, in the order of ``user.key``, the sorted
-  `headstart.data.vocab.keys`
-  of their ids, uint64. These rows leave the model with the user.
+  `headstart.data.vocab.entity_keys` of their ids, uint64. These rows leave the model with the user.
 - ``shared.``: never personal. Wherever a user leaves the path, these are those of its end (the item side of a
   matrix factorisation: design, section 2).
 """
@@ -120,10 +121,12 @@ class Habits:
     undefined : methods that the family does not have, and why, in words
     columns : whether the family reads features made of the log's columns
     items : whether it reads the item of each event
+    needs_item : if so, whether it cannot do without an item column
     joint : name of the hyper-parameter that holds users and items to their means while all are trained together, for
         the method mtl; None: there is none
     alone : name of the one that, set to True, lets a user's own training read nothing shared, for the method local;
         None: the family needs none, its state at tick 0 knows nothing of others
+    refits : whether it is a `Refitting` family
     """
 
     ticks: int = 100
@@ -134,8 +137,10 @@ class Habits:
     undefined: Mapping[str, str] = field(default_factory=dict)
     columns: bool = True
     items: bool = False
+    needs_item: bool = True
     joint: str | None = None
     alone: str | None = None
+    refits: bool = False
 
 
 class ModelFamily(Protocol):
@@ -178,3 +183,24 @@ class ModelFamily(Protocol):
         self, start: State, personal: Personal | None, names: Sequence[str]
     ) -> tuple[Sequence[str], NDArray[np.float32]]:
         """What each model says of each feature: names, values (U, len(names)); U = 1 for the global model."""
+
+
+class Refitting(Protocol):
+    """A family whose shared side can be fitted once more at the end of the path, to users who have left it."""
+
+    def refit(self, start: State, data: Blocks, threads: int, progress: Progress) -> State:
+        """A state to leave from instead of `start`, the end of a path that was trained on `data`."""
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """A family that can score every item for a user before there is an event: it needs no features of one."""
+
+    def score_items(
+        self, start: State, personal: Personal | None, users: pa.Array, items: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Margins of every one of `items` (codes >= 0, ascending) for each of `users`, float32 (U, len(items)).
+
+        What `ModelFamily.score` says of such events without an offset, but not clipped to the range of ratings: clipped
+        scores are equal at the top. A row depends on its user alone, bit for bit, whoever else is asked for.
+        """

@@ -14,10 +14,13 @@ from headstart.models.family import Personal, take_users
 from headstart.models.gbdt.export import lightgbm_text
 from headstart.schedules import Reason
 from headstart.scoring.fitted import Fitted, Term
+from headstart.scoring.seen import seen_by
 
 
 def explain(fitted: Fitted, user: int | str, most: int = 10) -> dict[str, Any]:
     """What is known of one user: in each term events, group, t_u, steps, reason, the `most` weights that moved most.
+
+    Where items are coded, the term counts those that the user has seen.
 
     Raises
     ------
@@ -83,6 +86,7 @@ def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dic
         "pull": float(plan.pull[place]),
         "serve": "global" if personal is None else "personal",
         "reason": Reason(int(plan.reason[place])).label,
+        "seen": None if term.seen is None else len(seen_by(term.seen, plan.users.slice(place, 1)).values),
         "facts": facts,
         "moved": moved,
     }

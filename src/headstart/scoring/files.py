@@ -6,6 +6,7 @@
     terms/0/path.arrow               states of the global model
     terms/0/plan.arrow               one row a user
     terms/0/personal/*.arrow         personal models, shard by shard, and their index
+    terms/0/seen/*.arrow             items of each user's training events, where the model codes items
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from headstart.data.features import FeatureMap
 from headstart.data.matrix import MATRIX_FORMAT, MatrixMap
@@ -41,6 +43,9 @@ from headstart.store import (
     write_table,
 )
 
+SEEN = "seen"
+"""The folder of a term's `seen`; a model of a version that had none opens without it."""
+
 
 @dataclass
 class ModelDraft:
@@ -61,6 +66,10 @@ class ModelDraft:
                 with self.new_store() as store:
                     for users, personal in term.store.scan():
                         store.put(users, personal)
+            if term.seen is not None:
+                with ShardStore(_term(self.draft.folder, number) / SEEN) as seen:
+                    for users, items in term.seen.scan():
+                        seen.put(users, items)
             write_arrays(_term(self.draft.folder, number) / "path.arrow", term.path.arrays())
             write_table(_term(self.draft.folder, number) / "plan.arrow", term.plan.table())
         write_json(self.draft.folder / "features.json", fitted.features.to_json())
@@ -133,32 +142,39 @@ def forget_user(path: str | Path, user: int | str) -> None:
     for number, at in known:
         place = f"terms/{number}"
         own = fitted.terms[number].plan.users[at].as_py()
-        rest = {"tables": (f"{place}/plan.arrow",), "stores": (f"{place}/personal",), "paths": (f"{place}/path.arrow",)}
-        forget(Path(path), own, **rest)
+        stores = (f"{place}/personal", *([f"{place}/{SEEN}"] if fitted.terms[number].seen is not None else []))
+        forget(Path(path), own, tables=(f"{place}/plan.arrow",), stores=stores, paths=(f"{place}/path.arrow",))
 
 
-def change_users(path: str | Path, train: Callable[[int, PersonalStore], Plan]) -> None:
+def change_users(path: str | Path, train: Callable[[int, PersonalStore, PersonalStore], Plan]) -> None:
     """Give users another model in the folder `path`: a new version, which appears whole.
 
     Parameters
     ----------
-    train : given the number of a term and its store, puts models there and returns these users' rows of the plan
+    train : given the number of a term, puts models into a store, and the items that users have seen into another;
+        returns these users' rows of the plan
     """
 
     def edit(folder: Path) -> None:
         for number in range(len(load_model(path, verify=False).terms)):
             place = folder / "terms" / str(number)
-            fresh = MemoryStore()
-            rows = train(number, fresh)
-            store = ShardStore(place / "personal")
-            store.forget(rows.users)
-            for users, personal in fresh.scan():
-                store.put(users, personal)
-            store.seal()
+            fresh, seen = MemoryStore(), MemoryStore()
+            rows = train(number, fresh, seen)
+            _renew(place / "personal", rows.users, fresh)
+            if (place / SEEN).exists():
+                _renew(place / SEEN, rows.users, seen)
             old = Plan.from_table(read_table(place / "plan.arrow"))
             write_table(place / "plan.arrow", old.without(rows.users).joined(rows).table())
 
     ModelFolder.rewrite(Path(path), edit)
+
+
+def _renew(folder: Path, users: pa.Array, fresh: PersonalStore) -> None:
+    """Replace what the store in `folder` has of `users` by what `fresh` has."""
+    with ShardStore(folder) as store:
+        store.forget(users)
+        for some, entries in fresh.scan():
+            store.put(some, entries)
 
 
 def _term(folder: Path, number: int) -> Path:
@@ -198,4 +214,5 @@ def _read_term(folder: Path, number: int, fields: Mapping[str, Any]) -> Term:
         plan=Plan.from_table(read_table(place / "plan.arrow")),
         store=ShardStore(place / "personal"),
         recipe=recipe,
+        seen=ShardStore(place / SEEN) if (place / SEEN).exists() else None,
     )

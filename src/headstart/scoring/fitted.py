@@ -47,6 +47,7 @@ class Term:
     ----------
     entity : the column that names the entity
     bag : the bag of features that the term reads
+    seen : the items of each user's training events, see `headstart.scoring.seen`; None: not known
     """
 
     entity: str
@@ -56,6 +57,7 @@ class Term:
     plan: Plan
     store: PersonalStore
     recipe: Recipe
+    seen: PersonalStore | None = None
 
 
 @dataclass(frozen=True)

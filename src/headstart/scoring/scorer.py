@@ -75,7 +75,7 @@ class Scorer:
 
 def _score_term(term: Term, users: Vocabulary, data: Blocks) -> Scores:
     """Margins of one term; users are taken tick by tick, since those of one tick share a start."""
-    served, ticks, personal = _serve(term, users, data)
+    served, ticks, personal = serving(term, users, data.users, data.counts > 0)
     size = data.features.shape[0]
     scores = Scores(np.zeros(size, REAL), np.zeros(size, np.bool_), np.full(size, term.path.planned, np.int32))
     position = np.cumsum(served) - 1
@@ -88,15 +88,23 @@ def _score_term(term: Term, users: Vocabulary, data: Blocks) -> Scores:
     return scores
 
 
-def _serve(term: Term, users: Vocabulary, data: Blocks) -> tuple[NDArray[np.bool_], NDArray[np.int32], Personal]:
-    """Who is served a personal model, (U,); the tick that each starts at, (U,); and these models, in order."""
-    place = users.index(data.users)
-    asked = np.flatnonzero((place >= 0) & (data.counts > 0))
-    asked = asked[term.plan.personal[place[asked]]]
-    found, personal = term.store.take(data.users.take(asked))
-    served = np.zeros(len(data), np.bool_)
-    served[asked[found >= 0]] = True
-    ticks = np.full(len(data), term.path.planned, np.int32)
+def serving(
+    term: Term, known: Vocabulary, users: pa.Array, asked: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.int32], Personal]:
+    """Who of `users` is served a personal model, (U,); the tick that each starts at, (U,); these models, in order.
+
+    Parameters
+    ----------
+    known : the users of the term's plan; empty: everybody is served the global model
+    asked : bool (U,), whose model is wanted
+    """
+    place = known.index(users)
+    wanted = np.flatnonzero((place >= 0) & asked)
+    wanted = wanted[term.plan.personal[place[wanted]]]
+    found, personal = term.store.take(users.take(pa.array(wanted)))
+    served = np.zeros(len(users), np.bool_)
+    served[wanted[found >= 0]] = True
+    ticks = np.full(len(users), term.path.planned, np.int32)
     ticks[served] = term.plan.ticks[place[served]]
     return served, ticks, personal
 

@@ -21,6 +21,7 @@ from headstart.progress import Progress, silent
 from headstart.schedules import Plan, UserTable
 from headstart.scoring import Fitted, load_model
 from headstart.scoring.files import change_users
+from headstart.scoring.seen import put_seen
 from headstart.store import PersonalStore
 from headstart.training.personalise import personalise
 
@@ -39,9 +40,10 @@ def personalise_model(path: str | Path, log: EventLog, *, engine: Engine, progre
     fitted = load_model(path)
     plans: list[Plan] = []
 
-    def train(term: int, store: PersonalStore) -> Plan:
-        plans.append(personalise_later(fitted, log, term, engine=engine, store=store, progress=progress))
+    def train(term: int, store: PersonalStore, seen: PersonalStore) -> Plan:
+        plans.append(personalise_later(fitted, log, term, engine=engine, store=store, seen=seen, progress=progress))
         store.seal()
+        seen.seal()
         return plans[-1]
 
     change_users(path, train)
@@ -49,12 +51,23 @@ def personalise_model(path: str | Path, log: EventLog, *, engine: Engine, progre
 
 
 def personalise_later(
-    fitted: Fitted, log: EventLog, term: int, *, engine: Engine, store: PersonalStore, progress: Progress = silent
+    fitted: Fitted,
+    log: EventLog,
+    term: int,
+    *,
+    engine: Engine,
+    store: PersonalStore,
+    seen: PersonalStore | None = None,
+    progress: Progress = silent,
 ) -> Plan:
     """Train a personal model of term number `term` for every user of `log`, which holds all of their events.
 
     Where states have a row for each user, one whom the path does not know has no start on it: that user takes all T
     local steps from the end, whatever the schedule says.
+
+    Parameters
+    ----------
+    seen : where given, the items of these users' events are put there
 
     Returns
     -------
@@ -65,6 +78,8 @@ def personalise_later(
     if log.roles.user != part.entity:
         raise DataError(f"term {term} has models of {part.entity!r}; read the events with --user {part.entity}")
     blocks = fitted.features.blocks(log, part.bag)[0]
+    if seen is not None:
+        put_seen(seen, blocks)
     recipe = part.recipe
     table = UserTable(blocks.users, blocks.counts.astype(np.int64))
     plan = recipe.schedule.plan(table, part.path.planned, borders=recipe.borders)

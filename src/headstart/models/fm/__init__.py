@@ -1,0 +1,5 @@
+"""Factorisation machines."""
+
+from headstart.models.fm.machine import FactorizationMachine
+
+__all__ = ["FactorizationMachine"]

@@ -1,0 +1,5 @@
+"""Matrix factorisation: users, items and their biases by stochastic gradients, then each user's side alone."""
+
+from headstart.models.mf.factorisation import MatrixFactorization
+
+__all__ = ["MatrixFactorization"]

@@ -56,7 +56,6 @@ EVENTS = {
     "delimiter": (GOOD, ("--delimiter", "too long"), "a delimiter is 1 to 4 characters"),
     "no Parquet": (GOOD, ("--format", "parquet"), "e.csv: damaged or not Parquet"),
     "model": (GOOD, ("--model", "nope"), "no model is called 'nope'; known: fm, gbdt, logistic, mf"),
-    "model mf": (GOOD, ("--model", "mf"), "model 'mf' is not in this version"),
     "method": (GOOD, ("--method", "nope"), "no method is called 'nope'; known: global, local"),
     "engine": (GOOD, ("--engine", "nope"), "no engine is called 'nope'; known: serial, threads"),
     "no ticks": (GOOD, ("--ticks", "0"), "'--ticks': 0 is not in the range x>=1 \\(see headstart fit --help\\)"),

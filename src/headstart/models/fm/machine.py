@@ -140,8 +140,8 @@ class FactorizationMachine(EveryItem):
         """
         rate = self.learning_rate / (1.0 + self.decay * run.epoch) / self._unit
         strengths = (self.weight_l2, self.user_l2, self.item_l2, self.feature_l2, self.joint)
-        l2 = (self._unit * strength for strength in strengths)
-        run.sweep.epoch(Rates(rate, self.feature_rate, *l2, squared=self._squared), prep.threads)
+        by = Rates(rate, self.feature_rate, self._squared, *(self._unit * strength for strength in strengths))
+        run.sweep.epoch(by, prep.threads)
         if not all(np.isfinite(array).all() for array in run.sweep.parameters.in_order):
             raise SettingsError(
                 f"global training ran away at tick {run.epoch + 1}; give a lower --set learning_rate or feature_rate"

@@ -77,12 +77,12 @@ class Rates:
 
     rate: float
     feature_rate: float
+    squared: bool
     weight_l2: float
     user_l2: float
     item_l2: float
     feature_l2: float
     joint: float
-    squared: bool
 
 
 @dataclass(frozen=True)

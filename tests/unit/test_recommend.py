@@ -16,7 +16,7 @@ from headstart.data.vocab import entity_keys
 from headstart.engines import Serial, Threads
 from headstart.errors import DataError, SettingsError
 from headstart.experiments.lists import judge_lists
-from headstart.kernels.catalogue import best, bilinear, entries
+from headstart.kernels.catalogue import ItemSide, best, bilinear, entries, tiled
 from headstart.methods.branch import leave
 from headstart.models.family import Habits, Ragged, Trained
 from headstart.models.logistic import LogisticRegression
@@ -61,11 +61,13 @@ class Bilinear:
         margin += (own[owner] * start["shared.item_factors"][item]).sum(axis=1)
         return np.clip(margin, 1, 5)
 
+    def catalogue(self, start, items):
+        return ItemSide.of(items, start["shared.item_bias"], start["shared.item_factors"])
+
     def score_items(self, start, personal, users, items):
         base, own = self.users(start, personal, users)
-        out = np.empty((len(users), len(items)), np.float32)
-        arrays = start["shared.item_bias"][items], start["shared.item_factors"][items]
-        bilinear(base.astype(np.float32), np.ascontiguousarray(own, np.float32), *arrays, out)
+        out = np.empty((len(users), len(items.codes)), np.float32)
+        bilinear(base.astype(np.float32), np.ascontiguousarray(own, np.float32), items.bias, items.tiles, out)
         return out
 
     def loss(self, margins, label):
@@ -160,7 +162,8 @@ class _Open(Bilinear):
     def score(self, start, personal, data):
         items = np.arange(len(start["shared.item_bias"]), dtype=np.int32)
         owner = np.repeat(np.arange(len(data)), data.counts)
-        return self.score_items(start, personal, data.users, items)[owner, data.item[data.rows()]]
+        scores = self.score_items(start, personal, data.users, self.catalogue(start, items))
+        return scores[owner, data.item[data.rows()]]
 
 
 @pytest.mark.parametrize("only_global", [False, True])
@@ -325,13 +328,13 @@ def test_bilinear_scores(users, items, width):
     base, bias = rng.normal(size=users).astype(np.float32), rng.normal(size=items).astype(np.float32)
     own, factors = (rng.normal(size=(size, width)).astype(np.float32) for size in (users, items))
     out = np.empty((users, items), np.float32)
-    bilinear(base, own, bias, factors, out)
+    bilinear(base, own, bias, tiled(factors), out)
     np.testing.assert_allclose(out, base[:, None] + bias + own.astype(float) @ factors.T, atol=1e-4)
     some = np.arange(0, items, 3)
     for u in range(users):
         alone, part = np.empty((1, items), np.float32), np.empty((1, len(some)), np.float32)
-        bilinear(base[u : u + 1], own[u : u + 1], bias, factors, alone)
-        bilinear(base[u : u + 1], own[u : u + 1], bias[some], factors[some], part)
+        bilinear(base[u : u + 1], own[u : u + 1], bias, tiled(factors), alone)
+        bilinear(base[u : u + 1], own[u : u + 1], bias[some], tiled(factors[some]), part)
         assert alone.tobytes() == out[u].tobytes()
         assert part.tobytes() == out[u, some].tobytes()
 

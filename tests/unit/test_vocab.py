@@ -85,3 +85,27 @@ def test_vocabularies_are_plain_values_and_back():
         again = Vocabulary.from_json(Vocabulary(ids).to_json())
         assert again.ids.equals(ids)
         assert again.ids.type == ids.type
+
+
+def test_ids_in_lists_are_found_as_one_by_one():
+    numbers = Vocabulary(pa.array([-(2**63), -7, 0, 1, 30, 2**63 - 1]))
+    unsigned = Vocabulary(pa.array([0, 30, 2**63, 2**64 - 1], pa.uint64()))
+    texts = Vocabulary.of(pa.array([*(f"item {n}" for n in range(40)), "", "é", "ab", "abc", "30", "-7"]).slice(1))
+    asked = [
+        [30, -7, 2, 2**63 - 1, -(2**63)],
+        [0, 2**63, 2**64 - 1],
+        ["30", "-7", "-0", "030", "", "1e1", str(2**63), str(2**64), str(-(2**63)), str(2**64 - 1), None],
+        ["item 7", "item 70", "abc", "ab", "a", "é", "ê", None, ""],
+        [30, "30", "item 1", None, True, 30.0, 2**70],
+        [True, False],
+        [None],
+        [],
+    ]
+    for vocabulary in (numbers, unsigned, texts):
+        for values in asked:
+            wanted = [vocabulary.index_one(value) for value in values]
+            assert vocabulary.index_all(values).tolist() == wanted, values
+            for value, at in zip(values, wanted, strict=True):
+                assert vocabulary.index_all([value]).tolist() == [at], value
+    assert numbers.index_all(np.array([30, 31], np.int8)).tolist() == [4, -1]
+    assert texts.index(pa.chunked_array([["abc"], ["nothing", None]]))[1:].tolist() == [-1, -1]

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from headstart.cli.console import fits, number, print_table, say_notes, table
 from headstart.cli.quartiles import show_quartiles
 from headstart.cli.shown import NAMES, SHOWN, Shown, stars, title
+from headstart.methods import METHODS
 
 
 def show(document: Mapping[str, Any], console: Console) -> None:
@@ -111,9 +112,17 @@ def settings(row: Mapping[str, Any]) -> str:
     folds = row.get("folds", [row["settings"]])
     chosen = best_of(folds[0]["tried"], folds[0]["by"])
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in row["reasons"].items())
-    ticks, rates, stops = (_span([fold[key] for fold in folds]) for key in ("ticks", "rate", "stop"))
-    what = f"T = {ticks}, rate {rates}{chosen}" if row["name"] != "global" else "one model"
-    return f"{row['name']}: {what}; global training stops at tick {stops}; users: {reasons}"
+    ticks, rates, stops = ([fold[key] for fold in folds] for key in ("ticks", "rate", "stop"))
+    pulls = [fold["pull"] for fold in folds]
+    pull = f", pull {_span(pulls)}" if any(pulls) else ""
+    what = f"{steps_of(row['name'], ticks, rates)}{pull}{chosen}" if row["name"] != "global" else "one model"
+    return f"{row['name']}: {what}; global training stops at tick {_span(stops)}; users: {reasons}"
+
+
+def steps_of(method: str, ticks: Sequence[int], rates: Sequence[float]) -> str:
+    """T and, of a method whose users take steps of a size, the rate."""
+    sized = method not in METHODS or METHODS[method].stepwise
+    return f"T = {_span(ticks)}, rate {_span(rates)}" if sized else f"T = {_span(ticks)}"
 
 
 def best_of(tried: Sequence[Any], by: str | None) -> str:

@@ -20,6 +20,7 @@ NOTES = {
     "users_with_one_event": "users with one event only",
     "users_with_one_class": "users with events of one class only",
     "repeated_pairs_of_user_and_item": "events of a user and an item that have another event; each counts",
+    "events_without_item": "events without an item",
     "users_without_training_rows": "users without training rows, served the global model",
     "users_below_min_events": "users left out, with fewer events than --min-events",
     "events_above_max_events": "events left out, before the last --max-events of their user",

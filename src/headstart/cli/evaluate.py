@@ -43,7 +43,8 @@ def command(model: Path, data: Path, json_file: Path | None, **given: Any) -> No
     fitted = load_model(model)
     with progress() as report:
         with stage(report, f"reading {data}"):
-            log = read(data, fitted.roles, binary=binary(fitted.terms[0].family), **reading(given))
+            classes = binary(fitted.terms[0].family)  # without both there is no ranking metric
+            log = read(data, fitted.roles, binary=classes, trainable=classes, **reading(given))
         with stage(report, "judging"):
             how = {name: given[name] for name in ("k", "seed", "top", "relevant")}
             document = evaluate(fitted, log, resamples=given["bootstrap"], engine=engine_of(given), **how)

@@ -16,7 +16,9 @@ from headstart.errors import SettingsError
 @click.option(
     "--coefficients", type=options.OUTPUT, help="Write the weights of all users, by feature name, to Parquet or CSV."
 )
-@click.option("--most", type=click.IntRange(1), default=10, show_default=True, help="How many weights of USER to show.")
+@click.option(
+    "--most", type=click.IntRange(1), default=10, show_default=True, help="How many weights or items of USER to show."
+)
 @click.option("--export-lightgbm", "export", type=options.OUTPUT, help="Write the global model as LightGBM's text.")
 @options.overwrite
 @options.json_file
@@ -31,7 +33,7 @@ def command(
 ) -> None:
     """Show what MODEL holds, or what it knows of USER.
 
-    Of a user: group, t_u, reason, and the weights that moved most from the global model.
+    Of a user: group, t_u, reason, and the weights that moved most from the global model, or the items whose scores did.
     """
     from headstart.cli.console import console
     from headstart.cli.outputs import parquet_or_csv, write_once

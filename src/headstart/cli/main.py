@@ -27,6 +27,7 @@ _COMMANDS = {
 }
 
 
+_TOO_LITTLE = "there is not enough memory; give fewer columns, --max-events, a lower --hash-buckets or --set factors"
 _WRONG_PATHS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         begin = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
         code = _say("interrupted; nothing was left half-written", 130, begin)
     except MemoryError:
-        code = _say("there is not enough memory; give fewer columns, --max-events, or a lower --hash-buckets", 1)
+        code = _say(_TOO_LITTLE, 1)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         code = _say(f"{place}{error.strerror or error}", 2 if isinstance(error, _WRONG_PATHS) else 1)

@@ -49,6 +49,17 @@ class _Output(_ParamType):
         return path.resolve() if path.is_symlink() else path  # the link stays, what it leads to is replaced
 
 
+class _Amount(click.FloatRange):
+    """A number of at least 0 that single precision has room for."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not number <= LARGEST:
+            self.fail(f"{value} is not a number from 0 to {LARGEST:g}.", param, ctx)
+        return number
+
+
+LARGEST = 1e38
 NAMES = _Names()
 FILE = click.Path(path_type=Path)
 OUTPUT = _Output()
@@ -190,7 +201,7 @@ training = stack(
     ),
     click.option(
         "--rate",
-        type=click.FloatRange(0, min_open=True),
+        type=_Amount(0, min_open=True),
         help="Size of local steps (gbdt: shrinkage); chosen on tune rows where not given.",
     ),
     click.option("--groups", type=click.IntRange(1), default=10, show_default=True, help="Abundance groups C."),
@@ -198,13 +209,13 @@ training = stack(
     click.option("--global-trees", type=click.IntRange(0), help="With --personal-trees: also the method fixed-A+B."),
     click.option("--personal-trees", type=click.IntRange(0), help="Steps of each user's own in fixed-A+B."),
     click.option(
-        "--pull", type=click.FloatRange(0), default=0.0, show_default=True, help="Strength of the anchor to the start."
+        "--pull", type=_Amount(0), default=0.0, show_default=True, help="Strength of the anchor to the start."
     ),
-    click.option("--l2", type=click.FloatRange(0), help="L2 on the summed loss; the family's own where not given."),
+    click.option("--l2", type=_Amount(0), help="L2 on the summed loss; the family's own where not given."),
     click.option("--momentum/--no-momentum", default=None, help="Nesterov momentum of global training."),
     click.option(
         "--tolerance",
-        type=click.FloatRange(0),
+        type=_Amount(0),
         default=0.0,
         show_default=True,
         help="Stop global training when it moves by less.",

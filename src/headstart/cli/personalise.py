@@ -34,8 +34,9 @@ def command(model: Path, events: Path, **given: Any) -> None:
     limit = fitted.about.get("max_events")
     with progress() as report:
         with stage(report, f"reading {events}"):
-            how = {"binary": binary(fitted.terms[0].family), "max_events": limit, **reading(given)}
-            log = read(events, fitted.roles, trainable=False, **how)
+            term = fitted.terms[0]
+            how = {"binary": binary(term.family), "max_events": limit, **reading(given)}
+            log = read(events, fitted.roles, trainable=False, users=term.plan.users.type, **how)
         plan = personalise_model(model, log, engine=engine_of(given), progress=report)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in plan.reasons().items())
     click.echo(f"{model}: {len(plan.users):,} users from {len(log):,} events: {reasons}")

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from rich.console import Console, RenderableType
 
-from headstart.cli.comparison import best_of
+from headstart.cli.comparison import best_of, steps_of
 from headstart.cli.console import print_table, say_notes, table
 from headstart.models import FAMILIES
 from headstart.schedules import SCHEDULES
@@ -68,7 +68,8 @@ def show_model(document: Mapping[str, Any], console: Console) -> None:
         model = f"{term['family']['name']} for each {term['entity']}: {term['features']} features"
         console.print(f"{model}; {settings}" if settings else model)
         console.print(
-            f"T = {term['ticks']}, rate {term['rate']:g}{best_of(about.get('tried', ()), about.get('by'))};"
+            f"{steps_of(document['method'], [term['ticks']], [term['rate']])}"
+            f"{best_of(about.get('tried', ()), about.get('by'))};"
             f" global training stopped at tick {term['stopped']}"
         )
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in term["reasons"].items())
@@ -91,13 +92,15 @@ def show_user(document: Mapping[str, Any], console: Console) -> None:
             console.print(f"items in its training events, left out of recommendations: {term['seen']:,}")
         for name, value in term["facts"].items():
             console.print(f"{name}: {value:,.6g}")
+        # Factors have no names that say anything: what they do to the scores of items does.
+        kind, what = ("feature", "weights") if term["items"] is None else ("item", "scores of items")
         rows = [
-            [row["feature"], f"{row['global']:+.4f}", f"{row['personal']:+.4f}", f"{row['moved']:+.4f}"]
-            for row in term["moved"]
+            [str(row[kind]), f"{row['global']:+.4f}", f"{row['personal']:+.4f}", f"{row['moved']:+.4f}"]
+            for row in (term["moved"] if term["items"] is None else term["items"])
         ]
         if rows:
-            columns = ["feature", "global", "personal", "moved"]
-            print_table(console, table(f"\nThe {len(rows)} weights that moved most", columns, rows))
+            columns = [kind, "global", "personal", "moved"]
+            print_table(console, table(f"\nThe {len(rows)} {what} that moved most", columns, rows))
 
 
 def _groups(term: Mapping[str, Any]) -> RenderableType:

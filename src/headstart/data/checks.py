@@ -52,7 +52,8 @@ def label_values(
     if roles.positive is not None:
         return _is_positive(where, column, roles.positive)
     if text:
-        raise DataError(f"{where} holds text, {column[0].as_py()!r} in row {row[0] + 1}; give --positive VALUE")
+        advice = "give --positive VALUE" if binary else "ratings are numbers: convert it, or name another with --label"
+        raise DataError(f"{where} holds text, {column[0].as_py()!r} in row {row[0] + 1}; {advice}")
     if pa.types.is_boolean(column.type):
         if roles.rule is not None:
             raise SettingsError(f"{where} holds true and false; a rule needs numbers: give --label {name}")
@@ -86,10 +87,14 @@ def time_values(what: str, name: str, column: pa.ChunkedArray, row: NDArray[np.i
     return values
 
 
-def trainable_or_raise(what: str, roles: Roles, users: int, label: NDArray[np.float32], binary: bool) -> None:
-    """Raise unless there are two users and, of a binary label, two classes."""
+def trainable_or_raise(
+    what: str, roles: Roles, users: int, label: NDArray[np.float32], weight: NDArray[np.float32], binary: bool
+) -> None:
+    """Raise unless there are two users, a weight above 0 (or no weights) and, of a binary label, two classes."""
     if users < 2:
         raise DataError(f"{what}: user column {roles.user!r} holds one user only; personal models need at least two")
+    if len(weight) and not weight.any():
+        raise DataError(f"{what}: weight column {roles.weight!r} is 0 in every row; some rows must count")
     if binary and (label == label[0]).all():
         made = f"{roles.label}{roles.rule.sign}{roles.rule.value:g}" if roles.rule else str(roles.label)
         made += f"={roles.positive}" if roles.positive is not None else ""

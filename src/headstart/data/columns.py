@@ -18,6 +18,8 @@ from headstart.errors import DataError, SettingsError
 
 PARTS = ("user", "time", "item", "list", "label", "weight", "offset")
 _IDS = ("user", "item", "list")
+_SQL = {"int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT"}
+_SQL |= {f"u{kind}": f"U{name}" for kind, name in _SQL.items()}
 _UNNAMED = ("", "__index_level_0__")
 
 
@@ -65,6 +67,27 @@ def lay_out(db: Database, source: Source, roles: Roles, labelled: bool) -> Layou
     usable = [name for name in features if _is_value(typed[name][0]) or not lenient]
     chosen = {name: _feature(source, name, *typed[name]) for name in usable}
     return Layout(source.what, effective, parts, chosen, source.scan)
+
+
+def with_users(db: Database, layout: Layout, kind: pa.DataType) -> Layout:
+    """`layout` with the users' ids read as `kind`, text or an integer type: ids of a model are of one type.
+
+    Raises
+    ------
+    DataError
+        where an id is no `kind` that is written the same way, as text ``007`` is no number
+    """
+    sql, name = layout.parts["user"], _SQL.get(str(kind), "VARCHAR")
+    rows = f"SELECT row_number() OVER () AS row, {sql} AS id FROM {layout.scan}"
+    other = f"CAST(TRY_CAST(id AS {name}) AS VARCHAR) IS DISTINCT FROM CAST(id AS VARCHAR)"
+    bad = db.table(
+        f"SELECT row, CAST(id AS VARCHAR) FROM ({rows}) WHERE {other} ORDER BY row LIMIT 1", what=layout.what
+    )
+    if len(bad):
+        row, found = bad.column(0)[0].as_py(), bad.column(1)[0].as_py()
+        where = f"{layout.what}: user column {layout.roles.user!r}"
+        raise DataError(f"{where} holds {found!r} in row {row}; ids of the model are of the type {kind}: convert it")
+    return replace(layout, parts={**layout.parts, "user": f"CAST({sql} AS {name})"})
 
 
 def _typed(

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headstart.data.checks import label_values, number_values, refuse_missing, time_values, trainable_or_raise
-from headstart.data.columns import Layout, lay_out
+from headstart.data.columns import Layout, lay_out, with_users
 from headstart.data.database import connect
 from headstart.data.events import EventLog
 from headstart.data.roles import Roles
@@ -41,6 +41,7 @@ def read(
     labelled: bool = True,
     trainable: bool = True,
     binary: bool = True,
+    users: pa.DataType | None = None,
 ) -> EventLog:
     """Read, check and sort events by user (or whichever column `roles.user` names), time and item.
 
@@ -54,8 +55,9 @@ def read(
     min_events : users with fewer are left out (noted)
     max_events : of each user only the last so many events are kept (noted)
     labelled : False when only scoring: label, weight, time, list and features may be missing, the first two are ignored
-    trainable : labelled events must be of two users and two classes at least
+    trainable : labelled events must be of two users and two classes at least, and one must have a weight
     binary : labels are 0 and 1; otherwise any finite numbers
+    users : type that the users' ids are read as, that of a model's; None: as they are
 
     Raises
     ------
@@ -67,6 +69,7 @@ def read(
     with connect(memory, threads) as db:
         opened = open_source(db, source, Reading(format, delimiter, header), roles.user)
         layout = lay_out(db, opened, roles, labelled)
+        layout = layout if users is None else with_users(db, layout, users)
         rows = layout.select("row_number() OVER () - 1")
         table = db.table(f"SELECT * FROM ({rows}) {layout.order}", what=layout.what)
     if len(table) == 0:
@@ -74,7 +77,7 @@ def read(
     log = _limit(_assemble(table, layout, binary), layout.what, min_events, max_events)
     if labelled:
         if trainable:
-            trainable_or_raise(layout.what, roles, len(log.users), log.label, binary)
+            trainable_or_raise(layout.what, roles, len(log.users), log.label, log.weight, binary)
         log = replace(log, notes={**log.notes, **_oddities(log, binary)})
     return log
 
@@ -201,7 +204,9 @@ def _oddities(log: EventLog, binary: bool) -> Mapping[str, int]:
         positive = before[log.stop] - before[log.start]
         notes["users_with_one_class"] = int(((positive == 0) | (positive == log.counts)).sum())
     elif log.item is not None:
+        there = np.asarray(log.item.is_valid())
+        notes["events_without_item"] = int((~there).sum())
         items = Vocabulary.of(log.item)
-        pairs = np.sort(log.user_of_row * len(items) + items.index(log.item))
+        pairs = np.sort((log.user_of_row * len(items) + items.index(log.item))[there])
         notes["repeated_pairs_of_user_and_item"] = int((pairs[1:] == pairs[:-1]).sum())
     return notes

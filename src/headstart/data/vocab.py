@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,9 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from headstart.data.blocks import frozen
 from headstart.errors import DataError
 from headstart.kernels.dtypes import ROW
 from headstart.kernels.hashing import hash_ids, hash_numbers, hash_texts
+from headstart.kernels.texts import find_texts, read_numbers
 
 Ids: TypeAlias = pa.Array | pa.ChunkedArray
 """Ids of users, items or lists: any integer type, or text (also dictionary-encoded)."""
@@ -59,12 +62,27 @@ class Vocabulary:
         values = plain(values)
         if len(self) == 0 or len(values) == 0:
             return np.full(len(values), -1, ROW)
-        if self._numbers is None or is_text(values.type):
+        if self._numbers is None:
             return self._index_text(values if is_text(values.type) else values.cast(pa.string()))
-        wanted, fits = _same_kind(_wide(values), self._numbers.dtype)
+        if is_text(values.type):
+            wanted, fits = _read(values, self._numbers.dtype)
+        else:
+            wanted, fits = _same_kind(_wide(values), self._numbers.dtype)
         position = np.minimum(np.searchsorted(self._numbers, wanted), len(self) - 1)
-        known = fits & (self._numbers[position] == wanted) & ~np.asarray(values.is_null())
-        return np.where(known, position, -1).astype(ROW)
+        known = fits & (self._numbers[position] == wanted)
+        if values.null_count:
+            known &= ~np.asarray(values.is_null())
+        return np.where(known, position, -1)
+
+    def index_all(self, values: Sequence[int | str]) -> NDArray[np.int64]:
+        """As `index`, of ids in a list or an array, integers and text mixed or not; -1 for what cannot be an id."""
+        try:
+            ids = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+        except (TypeError, ValueError, OverflowError):  # of mixed kinds, or a number of more than 64 bits
+            ids = pa.nulls(len(values))
+        if is_text(ids.type) or pa.types.is_integer(ids.type):
+            return self.index(ids)
+        return np.array([self.index_one(value) for value in values], ROW)
 
     def index_one(self, value: Any) -> int:
         """Position of one id (int or str), -1 when unknown; microseconds."""
@@ -83,9 +101,17 @@ class Vocabulary:
         at = bisect_left(self.ids, text, key=lambda entry: entry.as_py())
         return at if at < len(self) and self.ids[at].as_py() == text else -1
 
+    @cached_property
+    def _texts(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        return _texts(self.ids)
+
     def _index_text(self, values: Ids) -> NDArray[np.int64]:
-        if len(values) * 64 < len(self):  # hashing all the ids would cost more than a few searches
-            return np.array([self.index_one(value) for value in values.to_pylist()], ROW)
+        if len(values) * 4 < len(self):  # hashing all the ids would cost more than a few searches
+            out = np.empty(len(values), ROW)
+            find_texts(*self._texts, *_texts(values), out)
+            if values.null_count:
+                out[np.asarray(values.is_null())] = -1
+            return out
         ids = self.ids.cast(values.type)
         found = pc.index_in(values, value_set=ids, skip_nulls=True)
         return np.asarray(pc.fill_null(found, -1), ROW)
@@ -115,7 +141,7 @@ def _hashed(ids: Ids, hash_chunk: Callable[..., None]) -> NDArray[np.uint64]:
         return out
     at = 0
     for chunk in ids.chunks if isinstance(ids, pa.ChunkedArray) else [ids]:
-        _hash_chunk(hash_chunk, chunk.cast(pa.large_string()).fill_null(""), out[at : at + len(chunk)])
+        hash_chunk(*_texts(chunk.fill_null("") if chunk.null_count else chunk), out[at : at + len(chunk)])
         at += len(chunk)
     return out
 
@@ -138,12 +164,21 @@ def plain(values: Ids) -> Ids:
     return values
 
 
-def _hash_chunk(hash_chunk: Callable[..., None], chunk: pa.Array, out: NDArray[np.uint64]) -> None:
-    if not len(chunk):
-        return
-    _, offsets, data = chunk.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
-    hash_chunk(bounds, np.frombuffer(data if data is not None else b"", np.uint8), out)
+def _texts(ids: Ids) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Offsets (n + 1,) and bytes of texts, as kernels take them: read-only."""
+    if not len(ids):
+        return frozen(np.zeros(1, ROW)), frozen(np.empty(0, np.uint8))
+    ids = _one(ids if pa.types.is_large_string(ids.type) else ids.cast(pa.large_string()))
+    _, offsets, data = ids.buffers()
+    bounds = np.frombuffer(offsets, ROW)[ids.offset : ids.offset + len(ids) + 1]
+    return frozen(bounds), frozen(np.frombuffer(data if data is not None else b"", np.uint8))
+
+
+def _read(texts: Ids, kind: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | np.bool_]:
+    """Texts that are whole numbers as `kind`, and which of them are and fit."""
+    bits, fits = np.empty(len(texts), np.uint64), np.empty(len(texts), np.bool_)
+    read_numbers(*_texts(texts), kind.kind == "u", bits, fits)
+    return bits.view(kind), fits
 
 
 def _one(values: Ids) -> pa.Array:
@@ -153,12 +188,13 @@ def _one(values: Ids) -> pa.Array:
 def _wide(values: Ids) -> NDArray[Any]:
     """Integers as int64, or as uint64 if that is their type; nulls are 0."""
     kind = pa.uint64() if pa.types.is_uint64(values.type) else pa.int64()
-    array: NDArray[Any] = values.cast(kind).fill_null(0).to_numpy()
+    values = values if values.type == kind else values.cast(kind)
+    array: NDArray[Any] = (values.fill_null(0) if values.null_count else values).to_numpy()
     return array
 
 
-def _same_kind(values: NDArray[Any], kind: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _same_kind(values: NDArray[Any], kind: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | np.bool_]:
     """`values` as `kind`, and which of them fit; int64 and uint64 only share the numbers from 0 to 2^63 - 1."""
     if values.dtype == kind:
-        return values, np.ones(len(values), np.bool_)
+        return values, np.True_
     return values.view(kind), values.view(np.int64) >= 0

@@ -5,6 +5,8 @@ A row of scores depends on its user alone: sums run over the factors in their or
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -12,7 +14,39 @@ from numpy.typing import NDArray
 from headstart.kernels.dtypes import COLUMN, REAL
 
 TILE = 512
-"""Items whose factors are turned at a time: 64 kB at 32 factors, for the second-level cache."""
+"""Items that are scored together: a row of their scores, 2 kB, stays in the first-level cache."""
+
+
+@dataclass(frozen=True)
+class ItemSide:
+    """The items that `bilinear` scores, laid out once for however many calls.
+
+    Attributes
+    ----------
+    codes : int32 (I,), distinct, ascending
+    bias : float32 (I,)
+    tiles : float32 (ceil(I / TILE), k, TILE), the factors of item ``TILE * t + i`` in ``tiles[t, :, i]``; then zeros
+    """
+
+    codes: NDArray[np.int32]
+    bias: NDArray[np.float32]
+    tiles: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, codes: NDArray[np.int32], bias: NDArray[np.float32], factors: NDArray[np.float32]) -> ItemSide:
+        """Take the items `codes` out of biases (n,) and factors (n, k) of all items; zeros for codes past their end."""
+        return cls(codes, entries(bias, codes), tiled(entries(factors, codes)))
+
+
+def tiled(factors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Factors (I, k) as `ItemSide.tiles`, read-only."""
+    items, width = factors.shape
+    tiles = np.zeros((-(-items // TILE), width, TILE), REAL)
+    for number, tile in enumerate(tiles):
+        part = factors[number * TILE : (number + 1) * TILE]
+        tile[:, : len(part)] = part.T
+    tiles.flags.writeable = False
+    return tiles
 
 
 @njit(nogil=True, cache=True, fastmath={"contract"})
@@ -20,36 +54,33 @@ def bilinear(
     base: NDArray[np.float32],
     own: NDArray[np.float32],
     bias: NDArray[np.float32],
-    factors: NDArray[np.float32],
+    tiles: NDArray[np.float32],
     out: NDArray[np.float32],
 ) -> None:
-    """Fill ``out[u, i] = base[u] + bias[i] + own[u] . factors[i]``.
+    """Fill ``out[u, i] = base[u] + bias[i] + own[u] . (factors of item i)``.
 
     Parameters
     ----------
     base, own : float32 (U,) and (U, k)
-    bias, factors : float32 (I,) and (I, k)
+    bias, tiles : of an `ItemSide`
     out : float32 (U, I)
     """
-    users, (items, width) = len(base), factors.shape
-    turned = np.empty((width, TILE), np.float32)
-    for first in range(0, items, TILE):
+    users, items, width = len(base), len(bias), own.shape[1]
+    whole = width - width % 4
+    for t in range(len(tiles)):
+        first, tile = t * TILE, tiles[t]
         size = min(TILE, items - first)
-        for i in range(size):
-            for f in range(width):
-                turned[f, i] = factors[first + i, f]
         for u in range(users):
             row = out[u, first : first + size]
             for i in range(size):
                 row[i] = base[u] + bias[first + i]
-            whole = width - width % 4
             for f in range(0, whole, 4):
                 one, two, three, four = own[u, f], own[u, f + 1], own[u, f + 2], own[u, f + 3]
-                a, b, c, d = turned[f], turned[f + 1], turned[f + 2], turned[f + 3]
+                a, b, c, d = tile[f], tile[f + 1], tile[f + 2], tile[f + 3]
                 for i in range(size):
                     row[i] = row[i] + one * a[i] + two * b[i] + three * c[i] + four * d[i]
             for f in range(whole, width):
-                one, a = own[u, f], turned[f]
+                one, a = own[u, f], tile[f]
                 for i in range(size):
                     row[i] = row[i] + one * a[i]
 
@@ -109,7 +140,8 @@ def _best(
         size, heap, where = 0, score[u], place[u]
         for i in range(len(items)):
             value = scores[u, i]
-            if last[items[i]] == u or (size == most and not value > heap[0]):
+            # What most items fail comes first, and needs no look at another array.
+            if (size == most and not value > heap[0]) or last[items[i]] == u:
                 continue
             if size < most:
                 heap[size], where[size], size = value, i, size + 1

@@ -230,6 +230,15 @@ def finite(theta):
 
 
 @in_order
+def within(theta, most):
+    """Whether every entry is a number of at most that size: margins of larger ones may be none."""
+    for j in range(theta.size):
+        if not abs(theta[j]) <= most:
+            return False
+    return True
+
+
+@in_order
 def fit_users(features, rows, indptr, label, weight, offset, start, l2, steps, pull, rate, out, failed):
     """Local gradient steps of every user on the user's own rows, ``indptr[k]`` to ``indptr[k + 1]`` of `rows`.
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from headstart.kernels.dtypes import COLUMN, REAL, ROW, SUM
-from headstart.kernels.logistic import POWER_STEPS, copy, fill, finite, in_order, probe, reordered, sigmoid
+from headstart.kernels.logistic import POWER_STEPS, copy, fill, in_order, probe, reordered, sigmoid, within
 from headstart.kernels.logistic_sparse import gather, largest_user
 from headstart.kernels.machines import HALF, ZERO, add_row, square_of
+
+# Of a user's parameters, labels being of variance 1 or classes: float32 has room for a product of two.
+MOST = 1e18
 
 
 @reordered
@@ -263,7 +266,8 @@ def fit_users(
             descend(theta, start, total, size, l2, pull[u])
             if moving:
                 descend(table.reshape(-1), origin.reshape(-1), table_total.reshape(-1), size, table_l2, pull[u])
-        failed[u] = not (np.isfinite(bound) and finite(theta) and (not moving or finite(table.reshape(-1))))
+        sound = np.isfinite(bound) and within(theta, MOST)
+        failed[u] = not (sound and (not moving or within(table.reshape(-1), MOST)))
         if not failed[u]:
             bias[u] = theta[0]
             copy(theta[1 + a :], user_factors[u])

@@ -10,10 +10,13 @@ import numpy as np
 
 from headstart.kernels.dtypes import REAL, SUM
 from headstart.kernels.factors import ZERO, dot
-from headstart.kernels.logistic import aim, copy, fill, finite, in_order, probe, reordered
+from headstart.kernels.logistic import aim, copy, fill, in_order, probe, reordered, within
 
 # Rows that are summed in float32 before float64 takes them.
 TILE = 64
+
+# Of a user's parameters: float32 has room for a million times that, which is more than items' factors can make of it.
+MOST = 1e32
 
 # Multiplications that estimate the largest eigenvalue of a user's curvature.
 POWER_STEPS = 8
@@ -195,7 +198,7 @@ def fit_users(
             for j in range(d):
                 held = own if j < d - 1 else own_bias
                 theta[j] -= length * (total[j] + slope[j] + held * (start[j] + theta[j]) + pull[k] * theta[j])
-        failed[k] = not finite(theta)
+        failed[k] = not within(theta, MOST)
         if not failed[k]:
             for j in range(d):
                 out[k, j] = start[j] + theta[j]

@@ -215,7 +215,7 @@ def why_not(name: str, family: ModelFamily) -> str | None:
     if name in METHODS and METHODS[name].joint and family.habits.joint is None:
         return "users are not trained together in it; anchored holds each to the global model instead"
     if name in METHODS and METHODS[name].refit and not family.habits.refits:
-        return "it has no shared side to fit once more: all of a user's model is the user's own"
+        return "only a matrix factorisation can fit its shared side once more"
     return family.habits.undefined.get(name)
 
 

@@ -192,14 +192,24 @@ class Refitting(Protocol):
         """A state to leave from instead of `start`, the end of a path that was trained on `data`."""
 
 
+Catalogue: TypeAlias = Any
+"""What scoring every item reads of the items, in the layout of the family's kernel; never stored or shipped."""
+
+
 @runtime_checkable
 class Recommender(Protocol):
     """A family that can score every item for a user before there is an event: it needs no features of one."""
 
+    def catalogue(self, start: State, items: NDArray[np.int32]) -> Catalogue:
+        """Lay out `items` (codes >= 0, distinct, ascending) for `score_items`, once for all users.
+
+        Only ``shared.`` arrays of `start` are read, so that one catalogue serves every tick of a path.
+        """
+
     def score_items(
-        self, start: State, personal: Personal | None, users: pa.Array, items: NDArray[np.int32]
+        self, start: State, personal: Personal | None, users: pa.Array, items: Catalogue
     ) -> NDArray[np.float32]:
-        """Margins of every one of `items` (codes >= 0, ascending) for each of `users`, float32 (U, len(items)).
+        """Margins of every item of a catalogue for each of `users`, float32 (U, number of items).
 
         What `ModelFamily.score` says of such events without an offset, but not clipped to the range of ratings: clipped
         scores are equal at the top. A row depends on its user alone, bit for bit, whoever else is asked for.

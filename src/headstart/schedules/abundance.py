@@ -6,7 +6,9 @@ d_u = log |D_u|, s = (d_max - d_min) / C. A user is at or above border k, d_u >=
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +28,25 @@ def _floor_root(value: int, degree: int) -> int:
     return low
 
 
+@lru_cache
 def lower_borders(borders: Borders, groups: int) -> NDArray[np.int64]:
     """For k = 0..C the fewest events at or above border k, int64 (C + 1,)."""
     powers = [borders.most**k * borders.least ** (groups - k) for k in range(groups + 1)]
     roots = [_floor_root(power, groups) for power in powers]
-    return np.array([root + (root**groups < power) for root, power in zip(roots, powers, strict=True)], np.int64)
+    return _kept([root + (root**groups < power) for root, power in zip(roots, powers, strict=True)])
 
 
+@lru_cache
 def upper_borders(borders: Borders, groups: int) -> NDArray[np.int64]:
     """For k = 0..C the most events at or below border k, int64 (C + 1,)."""
-    return np.array(
-        [_floor_root(borders.most**k * borders.least ** (groups - k), groups) for k in range(groups + 1)], np.int64
-    )
+    return _kept(_floor_root(borders.most**k * borders.least ** (groups - k), groups) for k in range(groups + 1))
+
+
+def _kept(borders: Iterable[int]) -> NDArray[np.int64]:
+    """As an array that callers share."""
+    array = np.array(list(borders), np.int64)
+    array.flags.writeable = False
+    return array
 
 
 def _check(groups: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -51,10 +52,12 @@ class Plan:
     pull: NDArray[np.float32]
     reason: NDArray[np.int8]
 
-    @property
+    @cached_property
     def personal(self) -> NDArray[np.bool_]:
-        """Who is served a personal model, (U,)."""
-        return np.isin(self.reason, (Reason.PERSONAL, Reason.FOLDED_IN))
+        """Who is served a personal model, (U,), read-only."""
+        served = np.isin(self.reason, (Reason.PERSONAL, Reason.FOLDED_IN))
+        served.flags.writeable = False
+        return served
 
     def because(self, who: NDArray[np.bool_], reason: Reason) -> Plan:
         """The plan with `reason` for the users of the mask `who` (U,)."""

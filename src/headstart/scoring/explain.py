@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
+from headstart.data.features import FeatureMap
 from headstart.data.vocab import Vocabulary
 from headstart.errors import SettingsError
 from headstart.models.family import Personal, take_users
 from headstart.models.gbdt.export import lightgbm_text
 from headstart.schedules import Reason
 from headstart.scoring.fitted import Fitted, Term
+from headstart.scoring.recommend import Lister, Wish, why_not
 from headstart.scoring.seen import seen_by
 
 
 def explain(fitted: Fitted, user: int | str, most: int = 10) -> dict[str, Any]:
     """What is known of one user: in each term events, group, t_u, steps, reason, the `most` weights that moved most.
 
-    Where items are coded, the term counts those that the user has seen.
+    Where items are coded, the term counts those that the user has seen. A model that scores every item also says for
+    which `most` items its score is furthest from the global model's, seen items or not (``items``; else None).
 
     Raises
     ------
@@ -89,7 +92,30 @@ def _explain_term(fitted: Fitted, term: Term, user: int | str, most: int) -> dic
         "seen": None if term.seen is None else len(seen_by(term.seen, plan.users.slice(place, 1)).values),
         "facts": facts,
         "moved": moved,
+        "items": None
+        if personal is None or why_not(fitted)
+        else _moved_items(fitted, plan.users.slice(place, 1), most),
     }
+
+
+def _moved_items(fitted: Fitted, user: pa.Array, most: int) -> list[dict[str, Any]]:
+    """The items whose score for `user` (one id) is furthest from the global model's, furthest first."""
+    known, scores = cast(Vocabulary, cast(FeatureMap, fitted.features).items), []
+    for only_global in (True, False):
+        (lists,) = Lister(fitted, Wish(len(known), keep_seen=True, only_global=only_global)).lists(user)
+        scores.append(lists.score[0][np.argsort(lists.item[0])])  # every item is listed once, so codes are places
+    shared, own = scores
+    furthest = np.argsort(-np.abs(own - shared), kind="stable")[:most]
+    return [
+        {
+            "item": known.ids[place].as_py(),
+            "global": float(shared[place]),
+            "personal": float(own[place]),
+            "moved": float(own[place] - shared[place]),
+        }
+        for place in furthest
+        if own[place] != shared[place]
+    ]
 
 
 def _moved(
@@ -117,5 +143,5 @@ def _moved(
             "moved": float(change[place]),
         }
         for place in furthest
-        if change[place] or not gains
+        if change[place] or (place < len(names) and not gains)
     ]

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from headstart.data.blocks import frozen
 from headstart.data.features import FeatureMap
 from headstart.data.matrix import MatrixMap
 from headstart.data.roles import Roles
+from headstart.kernels.dtypes import ROW
 from headstart.models.family import ModelFamily
 from headstart.path import GlobalPath
-from headstart.schedules import Borders, Plan, Schedule
+from headstart.schedules import Borders, Plan, Schedule, UserTable
 from headstart.store import PersonalStore
 
 Features: TypeAlias = FeatureMap | MatrixMap
 """A map to features: of the columns of a log, or of the columns of a matrix of numbers."""
+
+NEWCOMER = pa.array(["(newcomer)"], pa.large_string())
+"""The id of a user who has none yet."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,18 @@ class Recipe:
     borders: Borders
     rate: float
     seed: int
+
+    def pull(self, events: int, ticks: int) -> NDArray[np.float32]:
+        """The pull of one newcomer with so many events, as the schedule plans it on a path of `ticks`; float32 (1,)."""
+        asked = events, ticks
+        if asked not in self._pulls:
+            newcomer = UserTable(NEWCOMER, np.array([events], ROW))
+            self._pulls[asked] = frozen(self.schedule.plan(newcomer, ticks, borders=self.borders).pull)
+        return self._pulls[asked]
+
+    @cached_property
+    def _pulls(self) -> dict[tuple[int, int], NDArray[np.float32]]:
+        return {}
 
 
 @dataclass(frozen=True)

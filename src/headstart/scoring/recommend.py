@@ -16,7 +16,7 @@ from headstart.engines import Engine, Serial
 from headstart.errors import DataError, SettingsError
 from headstart.kernels.catalogue import best
 from headstart.kernels.dtypes import COLUMN, REAL
-from headstart.models.family import Personal, Ragged, Recommender, take_users
+from headstart.models.family import Catalogue, Personal, Ragged, Recommender, take_users
 from headstart.scoring.fitted import Fitted, Term
 from headstart.scoring.scorer import NOBODY, serving
 from headstart.scoring.seen import seen_by
@@ -106,6 +106,7 @@ class _Batch:
 class _Work:
     term: Term
     items: NDArray[np.int32]
+    catalogue: Catalogue
     most: int
 
 
@@ -166,6 +167,8 @@ class Lister:
             raise SettingsError("this model does not say which items users have seen; train it again, or keep them all")
         self._known = Vocabulary(self._term.plan.users)
         self._codes = self._candidates()
+        catalogue = cast(Recommender, self._term.family).catalogue(self._term.path.end(), self._codes)
+        self._work = _Work(self._term, self._codes, catalogue, self.wish.most)
 
     @property
     def items(self) -> Vocabulary:
@@ -194,26 +197,27 @@ class Lister:
             place >= 0,
             np.zeros(len(users), np.bool_),
         )
-        work = _Work(self._term, self._codes, self.wish.most)
-        for batch, (item, score, counts) in self.engine.map(listing, work, self._batches(users)):
+        for batch, (item, score, counts) in self.engine.map(listing, self._work, self._batches(users, place)):
             at = batch.positions
             made.item[at], made.score[at], made.counts[at] = item, self.fitted.respond(score), counts
             made.personal[at] = batch.personal is not None
         return made
 
-    def _batches(self, users: pa.Array) -> Iterator[_Batch]:
+    def _batches(self, users: pa.Array, place: NDArray[np.int64]) -> Iterator[_Batch]:
         """The users in pieces that share a start, and whether they have models of their own."""
-        known, term = NOBODY if self.wish.only_global else self._known, self._term
-        served, ticks, personal = serving(term, known, users, np.ones(len(users), np.bool_))
+        asked = np.full(len(users), not self.wish.only_global)
+        served, ticks, personal = serving(self._term, place, users, asked)
         position, size = np.cumsum(served) - 1, max(1, SCORES_AT_ONCE // max(self.choice, 1))
-        for tick in np.unique(ticks):
-            for own in (False, True):
-                members = np.flatnonzero((ticks == tick) & (served == own))
-                for first in range(0, len(members), size):
-                    part = members[first : first + size]
+        start = 2 * ticks + served
+        for one in np.unique(start):
+            members, own = np.flatnonzero(start == one), bool(one % 2)
+            for first in range(0, len(members), size):
+                part = members[first : first + size]
+                called, models = users, personal
+                if len(part) < len(users):
                     called = users.take(pa.array(part))
-                    models = take_users(personal, position[part]) if own else None
-                    yield _Batch(int(tick), part, called, models, self._seen(called))
+                    models = take_users(personal, position[part]) if own else personal
+                yield _Batch(int(one // 2), part, called, models if own else None, self._seen(called))
 
     def _seen(self, users: pa.Array) -> Ragged:
         if self.wish.keep_seen or self._term.seen is None:
@@ -241,5 +245,5 @@ def listing(work: _Work, batch: _Batch) -> tuple[NDArray[np.int32], NDArray[np.f
     """Make the lists of one batch: codes, margins and counts."""
     term = work.term
     family = cast(Recommender, term.family)
-    margins = family.score_items(term.path.at(batch.tick), batch.personal, batch.users, work.items)
+    margins = family.score_items(term.path.at(batch.tick), batch.personal, batch.users, work.catalogue)
     return best(margins, work.items, batch.seen.values, batch.seen.indptr, work.most)

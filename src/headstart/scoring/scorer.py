@@ -75,7 +75,7 @@ class Scorer:
 
 def _score_term(term: Term, users: Vocabulary, data: Blocks) -> Scores:
     """Margins of one term; users are taken tick by tick, since those of one tick share a start."""
-    served, ticks, personal = serving(term, users, data.users, data.counts > 0)
+    served, ticks, personal = serving(term, users.index(data.users), data.users, data.counts > 0)
     size = data.features.shape[0]
     scores = Scores(np.zeros(size, REAL), np.zeros(size, np.bool_), np.full(size, term.path.planned, np.int32))
     position = np.cumsum(served) - 1
@@ -89,19 +89,18 @@ def _score_term(term: Term, users: Vocabulary, data: Blocks) -> Scores:
 
 
 def serving(
-    term: Term, known: Vocabulary, users: pa.Array, asked: NDArray[np.bool_]
+    term: Term, place: NDArray[np.int64], users: pa.Array, asked: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.int32], Personal]:
     """Who of `users` is served a personal model, (U,); the tick that each starts at, (U,); these models, in order.
 
     Parameters
     ----------
-    known : the users of the term's plan; empty: everybody is served the global model
+    place : int64 (U,), rows of the term's plan; who has none, -1, is served the global model
     asked : bool (U,), whose model is wanted
     """
-    place = known.index(users)
     wanted = np.flatnonzero((place >= 0) & asked)
     wanted = wanted[term.plan.personal[place[wanted]]]
-    found, personal = term.store.take(users.take(pa.array(wanted)))
+    found, personal = term.store.take(users if len(wanted) == len(users) else users.take(pa.array(wanted)))
     served = np.zeros(len(users), np.bool_)
     served[wanted[found >= 0]] = True
     ticks = np.full(len(users), term.path.planned, np.int32)

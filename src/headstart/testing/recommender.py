@@ -55,7 +55,7 @@ class RecommenderContract(ABC):
         """What `score_items` says of the users of `data`."""
         family = self.make()
         assert isinstance(family, Recommender)
-        return family.score_items(start, personal, data.users, items)
+        return family.score_items(start, personal, data.users, family.catalogue(start, items))
 
     def test_items_are_scored_as_their_events_are_but_not_clipped(self) -> None:
         """With and without personal models; unknown users and items among them."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from headstart.data.blocks import Blocks
@@ -21,12 +21,15 @@ from headstart.progress import Progress, silent
 from headstart.schedules import Plan, UserTable
 from headstart.scoring import Fitted, load_model
 from headstart.scoring.files import change_users
+from headstart.scoring.fitted import NEWCOMER
 from headstart.scoring.seen import put_seen
 from headstart.store import PersonalStore
 from headstart.training.personalise import personalise
 
-NEWCOMER = pa.array(["(newcomer)"])
-"""The id of a user who has none yet."""
+
+@cache
+def _newcomer() -> NDArray[np.uint64]:
+    return keys(NEWCOMER)
 
 
 def personalise_model(path: str | Path, log: EventLog, *, engine: Engine, progress: Progress = silent) -> Plan:
@@ -123,14 +126,14 @@ def fold_in(
     label = np.asarray(labels, REAL)
     if len(items) != len(label) or not np.isfinite(label).all():
         raise DataError(f"{len(items)} items with {len(label)} labels; give one finite number for each item")
-    codes = np.array([known.index_one(item) for item in items], COLUMN)
+    codes = known.index_all(items).astype(COLUMN)
     if not (codes >= 0).any():
         raise DataError("none of the items was in training; give some that were")
     ends = np.zeros(1, ROW), np.array([len(codes)], ROW)
     user = Blocks(np.zeros((len(codes), 0), REAL), NEWCOMER, *ends, label, item=codes)
     recipe, steps = term.recipe, np.array([term.path.planned], np.int32)
-    pull = recipe.schedule.plan(UserTable(NEWCOMER, ends[1]), term.path.planned, borders=recipe.borders).pull
-    seed = keys(NEWCOMER) ^ np.uint64(recipe.seed % 2**64)
+    pull = recipe.pull(len(codes), term.path.planned)
+    seed = _newcomer() ^ np.uint64(recipe.seed % 2**64)
     return term.family.fit_users(
         term.path.end(), user, Orders(steps, pull, np.full(1, recipe.rate, REAL), seed)
     ).personal

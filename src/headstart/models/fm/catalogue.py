@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.data.blocks import Blocks, frozen
 from headstart.errors import SettingsError
-from headstart.kernels.catalogue import bilinear, entries
+from headstart.kernels.catalogue import ItemSide, bilinear
 from headstart.kernels.dtypes import REAL, ROW
 from headstart.models.family import Personal, State
 from headstart.models.fm.own import Own
@@ -19,10 +19,14 @@ from headstart.models.fm.own import Own
 class EveryItem:
     """What makes a factorisation machine without features a `headstart.models.family.Recommender`."""
 
+    def catalogue(self, start: State, items: NDArray[np.int32]) -> ItemSide:
+        """Weights and factors of `items`; see `Recommender`."""
+        return ItemSide.of(items, start["shared.item_weight"], start["shared.item_factors"])
+
     def score_items(
-        self, start: State, personal: Personal | None, users: pa.Array, items: NDArray[np.int32]
+        self, start: State, personal: Personal | None, users: pa.Array, items: ItemSide
     ) -> NDArray[np.float32]:
-        """Margins w0 + w_u + w_i + <v_u, v_i>, not clipped, float32 (U, len(items)); see `Recommender`.
+        """Margins w0 + w_u + w_i + <v_u, v_i>, not clipped, float32 (U, I); see `Recommender`.
 
         Items without rows add nothing. Models of `alone` have no such scores.
 
@@ -34,11 +38,10 @@ class EveryItem:
         if width := len(start["weights"]):
             raise SettingsError(f"the model has {width} features beside user and item; score events instead")
         own = _of_start(start, users) if personal is None else Own.of_personal(personal)
-        weights, factors = (entries(start[f"shared.item_{name}"], items) for name in ("weight", "factors"))
-        out = np.empty((len(users), len(items)), REAL)
-        bilinear(frozen(start["w0"] + own.bias), frozen(own.factors), weights, factors, out)
+        out = np.empty((len(users), len(items.codes)), REAL)
+        bilinear(frozen(start["w0"] + own.bias), frozen(own.factors), items.bias, items.tiles, out)
         if len(own.columns):
-            _put_own_items(out, start, own, items)
+            _put_own_items(out, start, own, items.codes)
         return out * start["scale"]
 
 

@@ -48,7 +48,8 @@ def own_items(
     curvature = total * (1 + l2[1]) + l2[0] + orders.pull[of]
     largest = np.zeros(users)
     np.maximum.at(largest, of, curvature)
-    left = (1 - orders.rate[of] * curvature / largest[of]) ** orders.steps[of]
+    with np.errstate(over="ignore", invalid="ignore"):  # too large a rate runs away, and is counted by the caller
+        left = (1 - orders.rate[of] * curvature / largest[of]) ** orders.steps[of]
+        biases = (wanted / curvature * (1 - left)).astype(REAL)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=users))]).astype(ROW)
-    biases = (wanted / curvature * (1 - left)).astype(REAL)
     return mean, Ragged(item[begin].astype(COLUMN), indptr), Ragged(biases, indptr)

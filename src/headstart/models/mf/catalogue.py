@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.data.blocks import frozen
 from headstart.data.vocab import entity_keys
-from headstart.kernels.catalogue import bilinear, entries
+from headstart.kernels.catalogue import ItemSide, bilinear
 from headstart.kernels.dtypes import REAL
 from headstart.models.family import USER_KEY, Personal, Ragged, State
 from headstart.models.mf.posterior import is_refitted, user_means
@@ -19,17 +19,20 @@ from headstart.models.mf.posterior import is_refitted, user_means
 class EveryItem:
     """What makes matrix factorisation a `headstart.models.family.Recommender`."""
 
+    def catalogue(self, start: State, items: NDArray[np.int32]) -> ItemSide:
+        """Biases and factors of `items`; see `Recommender`."""
+        return ItemSide.of(items, start["shared.item_bias"], start["shared.item_factors"])
+
     def score_items(
-        self, start: State, personal: Personal | None, users: pa.Array, items: NDArray[np.int32]
+        self, start: State, personal: Personal | None, users: pa.Array, items: ItemSide
     ) -> NDArray[np.float32]:
-        """mu + b_u + b_i + q_u . p_i, not clipped, float32 (U, len(items)); see `Recommender`.
+        """mu + b_u + b_i + q_u . p_i, not clipped, float32 (U, I); see `Recommender`.
 
         Items without ratings have a bias and factors of 0. Models of `alone` have no such scores.
         """
         bias, own = user_side(start, users) if personal is None else _own_side(personal)
-        item_bias, factors = (entries(start[f"shared.item_{name}"], items) for name in ("bias", "factors"))
-        out = np.empty((len(users), len(items)), REAL)
-        bilinear(frozen(start["mu"] + bias), frozen(own), item_bias, factors, out)
+        out = np.empty((len(users), len(items.codes)), REAL)
+        bilinear(frozen(start["mu"] + bias), frozen(own), items.bias, items.tiles, out)
         return out
 
 

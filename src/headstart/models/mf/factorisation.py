@@ -82,9 +82,9 @@ class MatrixFactorization(EveryItem, RefitsItems):
     name: ClassVar[str] = "mf"
     objective: ClassVar[Objective] = "squared"
     habits: ClassVar[Habits] = Habits(
-        ticks=60,
+        ticks=80,
         rate=0.5,
-        try_ticks=(10, 20, 40, 60),
+        try_ticks=(10, 20, 40, 80),
         try_rate=(0.05, 0.1, 0.25, 0.5, 1.0),
         columns=False,
         items=True,
@@ -200,6 +200,7 @@ class MatrixFactorization(EveryItem, RefitsItems):
         indptr = np.concatenate([[0], np.cumsum(np.where(learned, 0, width))]).astype(ROW)
         factors = Ragged(np.ascontiguousarray(starts[spared, :-1]).reshape(-1), indptr)
         failed = ~np.isfinite(mean)
+        failed[np.repeat(np.arange(len(failed)), np.diff(biases.indptr))[~np.isfinite(biases.values)]] = True
         return Trained({"bias": bias, "factors": factors, "own_item": codes, "own_item_bias": biases}, failed)
 
 

@@ -223,7 +223,9 @@ def _add_up(
     first, second = np.zeros((len(spans), width)), np.zeros((len(spans), width, width))
     total = float(np.sum(list(pool.map(work, spans, first, second))))
     if not np.isfinite(total):
-        raise DataError("a posterior has no finite numbers: ratings or weights differ too much in size; scale them")
+        raise DataError(
+            "a posterior has no finite numbers: ratings or weights are too large or differ too much; scale them"
+        )
     return total, first.sum(axis=0), second.sum(axis=0)
 
 

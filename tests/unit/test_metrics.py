@@ -103,3 +103,10 @@ def test_bad_labels_and_settings():
 
 def test_whole_numbers_as_margins():
     assert per_user(users_of([1, 0]), np.array([1, 0])).counted["auc"][0] == 1.0
+
+
+def test_errors_are_squared_in_double_precision():
+    """Margins and labels are of single precision, which has no room for the square of 1e30."""
+    held = held_out(np.array([1e30, 1.0], np.float32), np.array([0, 1]), np.array([1, 2]))
+    users = per_user(held, np.array([3e30, 1.5], np.float32), loss="squared")
+    np.testing.assert_allclose(users.every["rmse"], [2e30, 0.5], rtol=1e-6)

@@ -80,13 +80,13 @@ def run(peer: str, everything: Sequence[Rows], threads: int) -> Line:
     for rows in everything:
         found.append(one := ask(peer, rows, grid=GRIDS[peer], threads=threads))
         errors.append(np.clip(one.predicted, low, high) - rows.rating[rows.code == TEST])
-    return _line(found, np.concatenate(errors))
+    return _line(f"{peer} ({found[0].peer})", found, np.concatenate(errors))
 
 
-def _line(found: Sequence[Found], error: Any) -> Line:
+def _line(name: str, found: Sequence[Found], error: Any) -> Line:
     rmse, mae = float(np.sqrt(np.mean(error**2))), float(np.mean(np.abs(error)))
     seconds, memory = sum(one.seconds_fit for one in found), max(one.peak_mb for one in found)
-    return Line(found[0].peer, rmse, mae, seconds, memory, [one.settings for one in found])
+    return Line(name, rmse, mae, seconds, memory, [one.settings for one in found])
 
 
 def ours(document: Mapping[str, Any]) -> Iterator[Line]:
@@ -121,7 +121,7 @@ def main() -> int:
         return 2
     for line in sorted(lines, key=lambda line: line.rmse):
         memory = f"{line.peak_mb:7.0f} MB" if line.peak_mb else " " * 10
-        print(f"{line.name:32} RMSE {line.rmse:.4f}  MAE {line.mae:.4f}  {line.seconds or 0:8.1f} s  {memory}")
+        print(f"{line.name:40} RMSE {line.rmse:.4f}  MAE {line.mae:.4f}  {line.seconds or 0:8.1f} s  {memory}")
     if given.json:
         given.json.write_text(json.dumps([asdict(line) for line in lines], indent=2), encoding="utf-8")
     return 0

@@ -67,7 +67,7 @@ class MatrixFactorization(EveryItem, RefitsItems):
     joint, alone : see above; set by the methods mtl and local
     """
 
-    factors: int = 32
+    factors: int = 16
     learning_rate: float = 0.02
     decay: float = 0.02
     l2: float = 4.0
@@ -82,9 +82,9 @@ class MatrixFactorization(EveryItem, RefitsItems):
     name: ClassVar[str] = "mf"
     objective: ClassVar[Objective] = "squared"
     habits: ClassVar[Habits] = Habits(
-        ticks=80,
+        ticks=60,
         rate=0.5,
-        try_ticks=(10, 20, 40, 80),
+        try_ticks=(10, 20, 40, 60),
         try_rate=(0.05, 0.1, 0.25, 0.5, 1.0),
         columns=False,
         items=True,

@@ -212,11 +212,13 @@ def split_by_family(wanted: Sequence[str], family: ModelFamily) -> tuple[list[st
 
 def why_not(name: str, family: ModelFamily) -> str | None:
     """Why `family` has no method `name`, in words; None: it has it."""
+    if name in family.habits.undefined:
+        return family.habits.undefined[name]
     if name in METHODS and METHODS[name].joint and family.habits.joint is None:
         return "users are not trained together in it; anchored holds each to the global model instead"
     if name in METHODS and METHODS[name].refit and not family.habits.refits:
         return "only a matrix factorisation can fit its shared side once more"
-    return family.habits.undefined.get(name)
+    return None
 
 
 def branch(name: str, settings: BranchSettings) -> Branch:

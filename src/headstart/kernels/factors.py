@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from headstart.kernels.dtypes import REAL
-from headstart.kernels.logistic import copy, in_order, reordered
+from headstart.kernels.vectors import copy, in_order, reordered
 
 ZERO, ONE = REAL(0.0), REAL(1.0)
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from headstart.kernels.dtypes import COLUMN, REAL, ROW
-from headstart.kernels.logistic import fill, in_order, reordered, sigmoid
+from headstart.kernels.sigmoid import sigmoid
+from headstart.kernels.vectors import fill, in_order, reordered
 
 ONE, HALF, QUARTER, ZERO, TINY = REAL(1.0), REAL(0.5), REAL(0.25), REAL(0.0), REAL(1e-20)
 

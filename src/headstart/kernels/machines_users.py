@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from headstart.kernels.dtypes import COLUMN, REAL, ROW, SUM
-from headstart.kernels.logistic import POWER_STEPS, copy, fill, in_order, probe, reordered, sigmoid, within
-from headstart.kernels.logistic_sparse import gather, largest_user
+from headstart.kernels.logistic_sparse import count_stored, gather
+from headstart.kernels.sigmoid import sigmoid
+from headstart.kernels.vectors import POWER_STEPS, copy, fill, in_order, probe, reordered, within
 from headstart.kernels.machines import HALF, ZERO, add_row, square_of
 
 # Of a user's parameters, labels being of variance 1 or classes: float32 has room for a product of two.
@@ -92,6 +93,16 @@ def add_table_derivative(e, i, values, columns, pointers, sums, theta, table, to
         c, x = columns[v], values[v]
         for f in range(k):
             total[c, f] += e * x * (sums[i, f] + theta[begin + f] - x * table[c, f])
+
+
+@in_order
+def most_of_a_user(pointers, rows, indptr):
+    """Return the most rows and the most stored values that any user has."""
+    most_rows, most_values = 0, 0
+    for k in range(indptr.size - 1):
+        most_rows = max(most_rows, indptr[k + 1] - indptr[k])
+        most_values = max(most_values, count_stored(pointers, rows, indptr[k], indptr[k + 1]))
+    return most_rows, most_values
 
 
 @in_order
@@ -224,7 +235,7 @@ def fit_users(
     failed : bool (U,), filled in; these users keep the start
     """
     k, widest = factors.shape[1], 0
-    n, stored = largest_user(pointers, rows, indptr)
+    n, stored = most_of_a_user(pointers, rows, indptr)
     for u in range(bias.size):
         widest = max(widest, active_ptr[u + 1] - active_ptr[u])
     own_values, own_columns, own_pointers = np.empty(stored, REAL), np.empty(stored, COLUMN), np.empty(n + 1, ROW)

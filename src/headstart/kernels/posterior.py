@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.kernels.dtypes import REAL, SUM
 from headstart.kernels.factors import ONE, ZERO, entry
-from headstart.kernels.logistic import fill, finite, in_order, reordered
+from headstart.kernels.vectors import fill, finite, in_order, reordered
 from headstart.kernels.userside import TILE, add_gram, gather, known
 
 

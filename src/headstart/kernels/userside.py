@@ -10,7 +10,7 @@ import numpy as np
 
 from headstart.kernels.dtypes import REAL, SUM
 from headstart.kernels.factors import ZERO, dot
-from headstart.kernels.logistic import aim, copy, fill, in_order, probe, reordered, within
+from headstart.kernels.vectors import aim, copy, fill, in_order, probe, reordered, within
 
 # Rows that are summed in float32 before float64 takes them.
 TILE = 64

@@ -101,3 +101,21 @@ def test_packed_rows_train_the_models_of_stored_rows():
     assert (packed, stored) == (True, False)
     np.testing.assert_allclose(one[:, :40], other[:, :40], rtol=2e-3, atol=2e-4)
     assert np.abs(one[:, :40]).max() > 0.05
+
+
+@pytest.mark.parametrize("width", [1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+def test_active_columns_are_the_distinct_ones(width, kind):
+    rng = np.random.default_rng(width)
+    counts, stored = np.array([3, 0, 1, 40]), rng.integers(0, min(width, 9) + 1, 50)
+    stored[:3] = 0
+    pointers = np.concatenate([[0], np.cumsum(stored)])
+    columns = np.concatenate([rng.choice(width, n, replace=False) for n in stored]).astype(kind)
+    rows, indptr = rng.permutation(np.arange(3, 50))[:44], np.concatenate([[0], np.cumsum(counts)])
+    rows[:3] = 0, 1, 2
+    active, begin = logistic_sparse.active_columns(columns, pointers, rows, indptr, width)
+    for k in range(4):
+        own = [columns[pointers[i] : pointers[i + 1]] for i in rows[indptr[k] : indptr[k + 1]]]
+        assert active[begin[k] : begin[k + 1]].tolist() == np.unique(np.concatenate([*own, []])).tolist()
+    assert active.dtype == np.int32
+    assert begin[1] == 0 < begin[4] == active.size

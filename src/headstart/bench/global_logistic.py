@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
-from time import perf_counter
 
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 
-from headstart.bench.limits import traffic
+from headstart.bench.limits import Turn, middle, traffic, turn
 from headstart.bench.personal_logistic_sparse import common_columns
 from headstart.bench.registry import Measured
 from headstart.data.blocks import Blocks, Matrix
@@ -39,44 +37,41 @@ def measure(progress: Progress = silent, size: Size | None = None) -> Measured:
     size = size or Size()
     copying = traffic(size.threads)
     x = np.random.default_rng(0).standard_normal((size.rows, size.features), dtype=np.float32)
-    found, copies = [], []
+    found = []
     for part, share in enumerate((8, 4, 2, 1)):
-        seconds, copied = _tick(x[: size.rows // share], size, copying)
-        found.append((len(x) // share) * 4 * (size.features + 1) / seconds)
-        copies.append(copied)
+        tick = _tick(x[: size.rows // share], size, copying)
+        read = (len(x) // share) * 4 * (size.features + 1)
+        found.append(read / tick.seconds)
         progress(STAGE, part, 5)
     del x
     matrix = _sparse(size)
-    seconds, _ = _tick(matrix, size, copying)
+    sparse = _tick(matrix, size, copying)
     progress(STAGE, 5, 5)
-    read = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes + 4 * size.sparse_rows
+    stored = size.sparse_rows * size.stored
+    own = read / tick.own_seconds
+    csr = matrix.data.nbytes + matrix.indices.nbytes + matrix.indptr.nbytes + 4 * size.sparse_rows
     grown = ", ".join(f"{rate / 1e9:.2f}" for rate in found)
     notes = (
         f"{size.rows} rows x {size.features} features, bytes of X and y a tick, each counted once, "
         f"{size.threads} threads, median of {size.repeats} ticks; limit: bytes read and written by a copy; at "
         f"1/8, 1/4, 1/2 and all of the rows {grown} "
-        f"GB/s; CSR, {size.sparse_rows} rows of {size.stored} out of {size.columns} columns: "
-        f"{read / seconds / 1e9:.2f} GB/s, {size.sparse_rows * size.stored / seconds / 1e6:.0f} million stored "
-        f"values a second"
+        f"GB/s; in processor time {own / 1e9:.2f} GB/s, {own / tick.own_limit:.2f} of the copy; "
+        f"CSR, {size.sparse_rows} rows of {size.stored} out of {size.columns} columns: "
+        f"{csr / sparse.seconds / 1e9:.2f} GB/s, {stored / sparse.seconds / 1e6:.0f} million stored values a second, "
+        f"in processor time {stored / sparse.own_seconds / 1e6:.0f}"
     )
-    return Measured(found[-1] / 1e9, None, "GB/s", notes, copies[-1] / 1e9)
+    return Measured(found[-1] / 1e9, None, "GB/s", notes, tick.limit / 1e9)
 
 
-def _tick(features: Matrix, size: Size, copying: Callable[[], float]) -> tuple[float, float]:
-    """Seconds of one tick, and bytes a second of a copy that was measured in between."""
+def _tick(features: Matrix, size: Size, copying: Callable[[], float]) -> Turn:
+    """Ticks, each right after a copy."""
     n = int(features.shape[0])
     label = (np.random.default_rng(1).random(n) < 0.5).astype(np.float32)
     data = Blocks(features, pa.array([0]), np.array([0]), np.array([n]), label)
     family = LogisticRegression()
     prep = family.prepare(data, 0, size.threads)
     run = family.step(family.init(prep), prep)
-    seconds, copies = [], []
-    for _ in range(size.repeats):
-        begun = perf_counter()
-        run = family.step(run, prep)
-        seconds.append(perf_counter() - begun)
-        copies.append(copying())
-    return median(seconds), median(copies)
+    return middle([turn(copying, lambda: family.step(run, prep), size.threads) for _ in range(size.repeats)])
 
 
 def _sparse(size: Size) -> csr_array:

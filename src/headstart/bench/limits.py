@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from time import perf_counter
-from typing import Any
+from statistics import median
+from time import perf_counter, process_time
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,37 @@ def traffic(threads: int) -> Callable[[], float]:
     out = np.zeros_like(x)
     copy(x[0, :8], out[0, :8])
     return lambda: 2 * x.nbytes / on_threads(threads, lambda k: copy(x[k], out[k]))
+
+
+class Turn(NamedTuple):
+    """A limit and a work of ours, one right after the other.
+
+    Attributes
+    ----------
+    limit : what the limit's measurement returned, a second
+    seconds : that the work took
+    own_limit, own_seconds : the same as if these threads had had their cores to themselves: in processor time
+    """
+
+    limit: float
+    seconds: float
+    own_limit: float
+    own_seconds: float
+
+
+def turn(limit: Callable[[], float], work: Callable[[], Any], threads: int) -> Turn:
+    """Measure a limit, then `work`; both keep so many threads busy."""
+    begun, used = perf_counter(), process_time()
+    reached = limit()
+    share = (process_time() - used) / (perf_counter() - begun) / threads
+    begun, used = perf_counter(), process_time()
+    work()
+    return Turn(reached, perf_counter() - begun, reached / share, (process_time() - used) / threads)
+
+
+def middle(turns: Sequence[Turn]) -> Turn:
+    """The median of each figure."""
+    return Turn(*(median(figures) for figures in zip(*turns, strict=True)))
 
 
 def on_threads(threads: int, work: Callable[[int], Any]) -> float:

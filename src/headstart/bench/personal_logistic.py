@@ -19,7 +19,7 @@ from sklearn import config_context
 from sklearn.linear_model import LogisticRegression as Peer
 from threadpoolctl import threadpool_limits
 
-from headstart.bench.limits import operations
+from headstart.bench.limits import Turn, middle, operations, turn
 from headstart.bench.registry import Measured
 from headstart.data.blocks import Blocks
 from headstart.models.family import Orders, Personal, State
@@ -80,29 +80,33 @@ def measure(progress: Progress = silent, size: Size | None = None) -> Measured:
         forms = _forms(pool, data, some, size.threads)
         tolerance = _loosest(forms["serial"], data, some, family.l2, goal)
         ours: list[list[float]] = [[] for _ in parts]
-        peaks: list[float] = []
+        turns: list[Turn] = []
         theirs: dict[str, list[float]] = {name: [] for name in forms}
         for repeat in range(size.repeats):
-            peaks.append(peak())
             for part, times in zip(parts, ours, strict=True):
-                times.append(timed(partial(fit_shards, family, start, part, size))[0])
+                turns.append(turn(peak, partial(fit_shards, family, start, part, size), size.threads))
+                times.append(turns[-1].seconds)
             for name, form in forms.items():
                 theirs[name].append(timed(partial(form, tolerance))[0])
             progress(STAGE, repeat + 1, size.repeats)
         reached = _objective(forms["serial"](tolerance), data, some, family.l2)
     best = min(theirs, key=lambda name: median(theirs[name]))
     speeds = [len(part) / median(times) for part, times in zip(parts, ours, strict=True)]
+    whole = middle(turns[len(parts) - 1 :: len(parts)])
+    own = len(data) / whole.own_seconds
     # A step reads each feature of a row, and 1, twice: for the margin and for the gradient.
     work = 4 * size.rows * (size.features + 1) * (size.steps + POWER_STEPS)
     notes = (
         f"{size.users} users x {size.rows} rows x {size.features} features x {size.steps} steps of rate 1 from zeros, "
         f"{size.threads} threads, median of {size.repeats}; at 1/8, 1/4, 1/2 and all of the users "
         f"{', '.join(f'{speed:.0f}' for speed in speeds)} users/s, one thread {single:.0f}; "
-        f"limit: {median(peaks) / 1e9:.0f} GFLOP/s in registers; compiling or loading the kernels took "
-        f"{compiling:.1f} s beforehand; peer: lbfgs, tolerance {tolerance:g}, {len(some)} users, {best}, "
-        f"fastest of {', '.join(forms)}; mean training loss on those users: ours {goal:.4f}, peer {reached:.4f}"
+        f"limit: {whole.limit / 1e9:.0f} GFLOP/s in registers, measured before each; in processor time {own:.0f} "
+        f"users/s, {own * work / whole.own_limit:.2f} of {whole.own_limit / 1e9:.0f} GFLOP/s; compiling or "
+        f"loading the kernels took {compiling:.1f} s beforehand; peer: lbfgs, tolerance {tolerance:g}, "
+        f"{len(some)} users, {best}, fastest of {', '.join(forms)}; mean training loss on those users: "
+        f"ours {goal:.4f}, peer {reached:.4f}"
     )
-    return Measured(speeds[-1], len(some) / median(theirs[best]), "users/s", notes, median(peaks) / work)
+    return Measured(speeds[-1], len(some) / median(theirs[best]), "users/s", notes, whole.limit / work)
 
 
 def draw(size: Size) -> Blocks:

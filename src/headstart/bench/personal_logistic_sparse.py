@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
+from time import process_time
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.special import expit
 from headstart.bench.personal_logistic import fit_shards, timed
 from headstart.bench.registry import Measured
 from headstart.data.blocks import Blocks
+from headstart.kernels.dtypes import NARROW
 from headstart.models.family import State
 from headstart.models.logistic import LogisticRegression, expand
 from headstart.progress import Progress, silent
@@ -57,13 +59,15 @@ def measure(progress: Progress = silent, size: Size | None = None) -> Measured:
     dense = replace(some, features=np.ascontiguousarray(matrix.toarray()))
     parts = [data.select(np.arange(size.users // share)) for share in (8, 4, 2, 1)]
     found: list[list[float]] = [[] for _ in parts]
-    theirs = []
+    theirs, busy = [], []
     for part in (some, dense):
         fit_shards(family, start, part.select(np.arange(1)), size)
     for repeat in range(size.repeats):
         progress(STAGE, repeat, size.repeats)
         for part, times in zip(parts, found, strict=True):
+            used = process_time()
             times.append(timed(partial(fit_shards, family, start, part, size))[0])
+        busy.append(process_time() - used)
         theirs.append(timed(lambda: fit_shards(family, start, dense, size))[0])
     progress(STAGE, size.repeats, size.repeats)
     speeds = [len(part) / median(times) for part, times in zip(parts, found, strict=True)]
@@ -73,7 +77,8 @@ def measure(progress: Progress = silent, size: Size | None = None) -> Measured:
         f"{counts.max()}), {size.stored} stored "
         f"values a row in {size.features} columns, {size.steps} steps, {size.threads} threads, median of "
         f"{size.repeats}; at 1/8, "
-        f"1/4, 1/2 and all of the users {', '.join(f'{speed:.0f}' for speed in speeds)} users/s; peer: our own dense "
+        f"1/4, 1/2 and all of the users {', '.join(f'{speed:.0f}' for speed in speeds)} users/s, in processor time "
+        f"{len(data) / median(busy) * size.threads:.0f}; peer: our own dense "
         f"kernels, {len(dense)} users; coefficients differ by at most {_gap(family, start, some, dense, size):.1g}"
     )
     return Measured(speeds[-1], len(dense) / median(theirs), "users/s", notes)
@@ -93,11 +98,11 @@ def draw(size: Size) -> Blocks:
     return Blocks(matrix, pa.array(np.arange(size.users)), stop - counts, stop, label)
 
 
-def common_columns(rng: np.random.Generator, rows: int, width: int, stored: int) -> NDArray[np.int32]:
+def common_columns(rng: np.random.Generator, rows: int, width: int, stored: int) -> NDArray[np.int16]:
     """Columns of each row (rows, stored), distinct and sorted: one of each stretch, its first ones more often."""
     stretch = width // stored
-    within = (stretch * rng.random((rows, stored), dtype=np.float32) ** 2).astype(np.int32)
-    return np.minimum(within, stretch - 1) + stretch * np.arange(stored, dtype=np.int32)
+    within = (stretch * rng.random((rows, stored), dtype=np.float32) ** 2).astype(NARROW)
+    return np.minimum(within, stretch - 1) + stretch * np.arange(stored, dtype=NARROW)
 
 
 def _gap(family: LogisticRegression, start: State, sparse: Blocks, dense: Blocks, size: Size) -> float:

@@ -132,6 +132,23 @@ def store(typing, array, index, value):
 
 
 @intrinsic
+def prefetch(typing, array, index):
+    """Say that entry `index` of a float32 vector is read soon; it need not be there."""
+    _checked(array)
+
+    def build(context, builder, sig, args):
+        place = builder.gep(_entries(context, builder, sig.args[0], args[0]), [args[1]])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        # To read, into every cache, data.
+        builder.call(function, [builder.bitcast(place, byte), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), build
+
+
+@intrinsic
 def spread(typing, number):
     """Return a float32 number eight times."""
     return lanes(types.float32), lambda context, builder, sig, args: _splat(builder, args[0])

@@ -143,11 +143,15 @@ def probe(j):
 
 @in_order
 def aim(vector, p, theta):
-    """Set theta to vector / |vector| (zeros if that is 0) and return |vector|; (p + 1,)."""
-    square = 0.0
-    for j in range(p + 1):
-        square += vector[j] * vector[j]
-    length = np.sqrt(square)
+    """Set theta to vector / |vector| (zeros if that is 0) and return |vector|; (p + 1,), p a multiple of 4."""
+    # Four sums do not wait for each other.
+    s0, s1, s2, s3 = vector[p] * vector[p], 0.0, 0.0, 0.0
+    for j in range(0, p, 4):
+        s0 += vector[j] * vector[j]
+        s1 += vector[j + 1] * vector[j + 1]
+        s2 += vector[j + 2] * vector[j + 2]
+        s3 += vector[j + 3] * vector[j + 3]
+    length = np.sqrt((s0 + s1) + (s2 + s3))
     for j in range(p + 1):
         theta[j] = vector[j] / length if length > 0.0 else 0.0
     return length

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from headstart.kernels.lanes import LANES, each, load, spread, store, sums, total
+from headstart.kernels.lanes import LANES, each, load, prefetch, spread, store, sums, total
 from headstart.kernels.sigmoid import ONE, ZERO, contracted, inlined, sigmoid
 from headstart.kernels.tiles import padded
+
+# Rows are asked for so many rows before they are read, a line of the cache (float32 numbers) at a time.
+AHEAD, LINE = 32, 16
 
 
 @inlined
@@ -87,6 +90,10 @@ def add_rows(flat, d, rows, low, high, label, weight, offset, given, theta, last
     for j in range(0, padded(d) + LANES, LANES):
         store(part, j, spread(ZERO))
     for i in range(low, high, LANES):
+        # Where rows follow each other, as most do, these are the next to come.
+        soon = (rows[i] + AHEAD) * d
+        for j in range(0, LANES * d, LINE):
+            prefetch(flat, soon + j)
         add_eight(flat, d, rows, i, high, label, weight, offset, given, theta, last, curved, scratch, part)
 
 

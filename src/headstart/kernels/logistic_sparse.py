@@ -24,11 +24,14 @@ from headstart.kernels.logistic import (
     residual,
 )
 from headstart.kernels.sigmoid import ONE, ZERO, sigmoid
-from headstart.kernels.tiles import MOST_ROWS, padded, tile_rows
+from headstart.kernels.tiles import MOST_ROWS, add_squares, padded, tile_rows
 
 # A user's rows are packed into tiles with their zeros while they fit the second cache and are not too many: values of
 # the tiles, and values of the tiles for each that is stored.
 PACKED, PACKED_FOR_STORED = 1 << 18, 24
+
+# Columns that are looked at together when a user's are listed.
+STRETCH = 64
 
 
 @in_order
@@ -78,27 +81,26 @@ def sum_diagonals(values, columns, pointers, rows, weight, chunk, out):
 @in_order
 def active_columns(columns, pointers, rows, indptr, width):
     """Return the sorted, distinct columns of every user's rows, int32, and where each user's begin, int64 (U + 1,)."""
-    users = indptr.size - 1
-    reader = np.full(width, -1, ROW)
-    begin = np.zeros(users + 1, ROW)
+    users, end, most = indptr.size - 1, 0, 0
     for k in range(users):
-        begin[k + 1] = begin[k]
+        most += min(width, count_stored(pointers, rows, indptr[k], indptr[k + 1]))
+    active, begin = np.empty(most + 1, COLUMN), np.zeros(users + 1, ROW)
+    # Whether a column was seen, and whether any of its stretch was.
+    column, stretch = np.zeros(width + STRETCH, np.uint8), np.zeros(width // STRETCH + 1, np.uint8)
+    for k in range(users):
         for i in range(indptr[k], indptr[k + 1]):
             for v in range(pointers[rows[i]], pointers[rows[i] + 1]):
-                if reader[columns[v]] != k:
-                    reader[columns[v]] = k
-                    begin[k + 1] += 1
-    active = np.empty(begin[users], COLUMN)
-    for k in range(users):
-        end = begin[k]
-        for i in range(indptr[k], indptr[k + 1]):
-            for v in range(pointers[rows[i]], pointers[rows[i] + 1]):
-                if reader[columns[v]] != users + k:
-                    reader[columns[v]] = users + k
-                    active[end] = columns[v]
-                    end += 1
-        active[begin[k] : end].sort()
-    return active, begin
+                column[columns[v]], stretch[columns[v] // STRETCH] = 1, 1
+        for s in range(stretch.size):
+            if stretch[s]:
+                stretch[s] = 0
+                # Without a branch: what is not kept is written over.
+                for j in range(s * STRETCH, (s + 1) * STRETCH):
+                    active[end] = j
+                    end += column[j]
+                    column[j] = 0
+        begin[k + 1] = end
+    return active[:end].copy(), begin
 
 
 @in_order
@@ -185,7 +187,7 @@ def largest_user(pointers, rows, indptr, active_ptr):
     """Return the most rows, stored values and values in tiles that any user has, the last of those who are packed."""
     most_rows, most_values, most_packed = 0, 0, 0
     for k in range(indptr.size - 1):
-        stored = count_stored(pointers, rows[indptr[k] : indptr[k + 1]])
+        stored = count_stored(pointers, rows, indptr[k], indptr[k + 1])
         n, p = padded(indptr[k + 1] - indptr[k]), padded(active_ptr[k + 1] - active_ptr[k])
         most_rows, most_values = max(most_rows, n), max(most_values, stored)
         if worth_packing(n, p, stored):
@@ -194,10 +196,10 @@ def largest_user(pointers, rows, indptr, active_ptr):
 
 
 @in_order
-def count_stored(pointers, rows):
-    """How many values the rows hold."""
+def count_stored(pointers, rows, low, high):
+    """How many values the rows ``rows[low:high]`` hold."""
     stored = 0
-    for i in range(rows.size):
+    for i in range(low, high):
         stored += pointers[rows[i] + 1] - pointers[rows[i]]
     return stored
 
@@ -209,12 +211,30 @@ def worth_packing(n, p, stored):
 
 
 @in_order
-def eigenvalue(packed, slab, by_row, by_column, n, a, weight, first, diagonal, theta, margin, part, total):
-    """Estimate of the largest eigenvalue of X~'WX~, as in the dense module; `diagonal` is that of X~'WX~."""
+def add_own_squares(packed, slab, by_column, n, p, weight, total):
+    """total += diagonal of X~'WX~ of rows as in `add_own_products`."""
+    if packed:
+        wide, step = padded(p), tile_rows(padded(p))
+        for low in range(0, padded(n), step):
+            add_squares(slab, low * wide, min(step, padded(n) - low), wide, weight, low, total)
+        return
+    by_values, by_rows, by_pointers = by_column
+    for j in range(p):
+        for v in range(by_pointers[j], by_pointers[j + 1]):
+            total[j] += weight[by_rows[v]] * by_values[v] * by_values[v]
+    for i in range(n):
+        total[padded(p)] += weight[i]
+
+
+@in_order
+def eigenvalue(packed, slab, by_row, by_column, n, a, weight, first, theta, margin, part, total):
+    """Estimate of the largest eigenvalue of X~'WX~, as in the dense module."""
     trace, largest, p = 0.0, 0.0, padded(a)
+    fill(total, p + 1, 0.0)
+    add_own_squares(packed, slab, by_column, n, a, weight, total)
     for j in range(p + 1):
-        trace += diagonal[j]
-        largest = max(largest, diagonal[j])
+        trace += total[j]
+        largest = max(largest, total[j])
         total[j] = first[j]
     for _ in range(POWER_STEPS):
         aim(total, p, theta)
@@ -243,12 +263,12 @@ def fit_users(
     """
     width = start.size - 1
     most, stored, cells = largest_user(pointers, rows, indptr, active_ptr)
-    reals, sums = np.empty((3, padded(width) + LANES), REAL), np.empty((3, padded(width) + 1), SUM)
+    reals, sums = np.empty((3, padded(width) + LANES), REAL), np.empty((2, padded(width) + 1), SUM)
     floats, slab, margins = np.empty((3, most), REAL), np.empty(cells, REAL), np.empty(max(most, MOST_ROWS), REAL)
     own_values, own_places = np.empty((2, stored), REAL), np.empty((2, stored), COLUMN)
     place, row_ptr, column_ptr = np.empty(width, COLUMN), np.empty(most + 1, ROW), np.empty(width + 1, ROW)
     begin, theta, part = entries(reals[0]), entries(reals[1]), entries(reals[2])
-    first, diagonal, total = entries(sums[0]), entries(sums[1]), entries(sums[2])
+    first, total = entries(sums[0]), entries(sums[1])
     y, w, base, tiles, margin = (
         entries(floats[0]),
         entries(floats[1]),
@@ -268,7 +288,6 @@ def fit_users(
         p, x = padded(a), rows[low:high]
         fill(begin, p, ZERO)
         fill(first, p, 0.0)
-        fill(diagonal, p + 1, 0.0)
         for j in range(a):
             name = active[own + j]
             place[name], begin[j], first[j] = j, start[name], probe(name)
@@ -276,18 +295,14 @@ def fit_users(
         align(label, low, high, ZERO, y)
         align(weight, low, high, ONE, w)
         align(offset, low, high, ZERO, base)
-        for i in range(n):
-            for v in range(pointers[x[i]], pointers[x[i] + 1]):
-                diagonal[place[columns[v]]] += w[i] * values[v] * values[v]
-            diagonal[p] += w[i]
-        packed = worth_packing(padded(n), p, count_stored(pointers, x))
+        packed = worth_packing(padded(n), p, count_stored(pointers, rows, low, high))
         if packed:
             lay(values, columns, pointers, x, place, p, tiles)
         else:
             gather(values, columns, pointers, x, place, own_values[0], own_places[0], row_ptr)
             transpose(own_values[0], own_places[0], row_ptr, n, own_values[1], own_places[1], column_ptr[: a + 1])
         bound = (
-            0.25 * eigenvalue(packed, tiles, by_row, by_column, n, a, w, first, diagonal, theta, margin, part, total)
+            0.25 * eigenvalue(packed, tiles, by_row, by_column, n, a, w, first, theta, margin, part, total)
             + l2 + pull[k]
         )  # fmt: skip
         size = REAL(rate[k] / bound) if bound > 0.0 else ZERO

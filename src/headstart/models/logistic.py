@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -222,7 +224,7 @@ class LogisticRegression:
         _check_width(start, data)
         s = Sample.of(data)
         out, coef = np.empty(len(s.rows), REAL), frozen(start["coef"])
-        threads = s.worth(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+        threads = s.worth(_free_cores())
         if personal is None:
             # Everybody's model is that of "users" who have all rows between them and add nothing.
             indptr = np.linspace(0, len(s.rows), (4 * threads if threads > 1 else 1) + 1).astype(ROW)
@@ -304,6 +306,13 @@ def _spread(work: Callable[[int, int], None], spans: Iterable[tuple[int, int]], 
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, a, b) for a, b in spans]:
             done.result()
+
+
+def _free_cores() -> int:
+    """Cores for the main thread of the first process; 1 for an engine's workers, who fill the cores between them."""
+    if threading.current_thread() is not threading.main_thread() or multiprocessing.parent_process() is not None:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def _pointers(data: Blocks) -> NDArray[np.int64]:

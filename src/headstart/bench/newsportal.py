@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.special import expit
 
 from headstart.bench.machine import machine
 from headstart.bench.stages import Stages
@@ -84,6 +85,7 @@ def measure(folder: Path, size: Size, progress: Progress = silent) -> dict[str, 
         truth = pq.read_table(path, columns=list(PLANTED))
         margins |= {name: truth.column(name).to_numpy()[test.row] for name in PLANTED}
         del truth
+    chance = expit(margins[PLANTED[1]])
     with stages("judging"):
         judged = judge(FAMILY, held_rows(test), margins, margins["global"], resamples=size.resamples)
     return {
@@ -95,9 +97,10 @@ def measure(folder: Path, size: Size, progress: Progress = silent) -> dict[str, 
         "feature_bytes": _bytes_of(blocks),
         "stages": [asdict(stage) for stage in stages.done],
         "seconds": stages.seconds,
+        "processor": stages.processor,
         "peak": stages.peak,
         "methods": judged.methods,
-        "gain": _gains(judged.methods, train, test),
+        "gain": _gains(judged.methods, train, test, float((chance * (1 - chance)).mean())),
         "machine": machine(),
     }
 
@@ -136,10 +139,12 @@ def _bytes_of(blocks: Blocks) -> int:
     return sum(array.nbytes for array in kernel_arrays(blocks.features))
 
 
-def _gains(methods: Mapping[str, Mapping[str, Any]], train: EventLog, test: EventLog) -> dict[str, float]:
+def _gains(
+    methods: Mapping[str, Mapping[str, Any]], train: EventLog, test: EventLog, curvature: float
+) -> dict[str, float]:
     """Log loss over all test rows that each method gains over the global model, and what could be gained."""
     loss = {name: row["pooled"]["logloss"] for name, row in methods.items()}
     planted = loss[PLANTED[0]] - loss[PLANTED[1]]
-    share = newsportal.learnable(train.counts, test.counts)
+    share = newsportal.learnable(train.counts, test.counts, curvature)
     own = {name: loss["global"] - loss[name] for name in METHODS if name != "global"}
     return {"planted": planted, "learnable": share, "expected": share * planted, **own}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from headstart.progress import Progress, silent
 
@@ -22,12 +22,14 @@ class Stage:
     Attributes
     ----------
     seconds : of wall clock
+    processor : seconds of processor time, all threads; other work on the machine hardly changes it
     peak : bytes of the process in memory at most, files that it maps included; where the system does not forget
         earlier peaks (it does on Linux), the highest so far
     """
 
     name: str
     seconds: float
+    processor: float
     peak: int
 
 
@@ -43,15 +45,20 @@ class Stages:
         """Measure the block as a stage called `name`."""
         self.progress(name, 0, 1)
         _forget_peak()
-        begun = perf_counter()
+        begun, used = perf_counter(), process_time()
         yield
-        self.done.append(Stage(name, perf_counter() - begun, peak_memory()))
+        self.done.append(Stage(name, perf_counter() - begun, process_time() - used, peak_memory()))
         self.progress(name, 1, 1)
 
     @property
     def seconds(self) -> float:
         """Of all stages."""
         return sum(stage.seconds for stage in self.done)
+
+    @property
+    def processor(self) -> float:
+        """Seconds of processor time of all stages."""
+        return sum(stage.processor for stage in self.done)
 
     @property
     def peak(self) -> int:

@@ -75,6 +75,10 @@ class MatrixMap:
         """Names of the features, in order; the only bag is ``all``."""
         return self._as_columns().names(bag)
 
+    def blocks(self, log: EventLog, bag: str = ALL) -> tuple[Blocks, TransformReport]:
+        """The events of `log` as training and scoring take them, as `FeatureMap.blocks` does it."""
+        return self._as_columns().blocks(log, bag)
+
     def transform(self, log: EventLog, bag: str = ALL) -> tuple[Matrix, TransformReport]:
         """The features of events whose columns have these names, as `FeatureMap.transform` does it."""
         return self._as_columns().transform(log, bag)

@@ -73,10 +73,14 @@ class FeatureSettings:
     max_onehot : categories of a column up to which it is one-hot encoded; above it is hashed
     hash_buckets : columns that a hashed one gets
     item_statistics : add each item's log count and smoothed mean label, out of fold by user (needs an item column)
+    columns : whether the log's columns become features at all; False: items and users are all there is
+    items : whether each event's item is coded, for families with parameters of items
     bags : named sets of columns, each ``(name, columns)``; the bag ``all`` always exists
     """
 
     max_onehot: int = 256
     hash_buckets: int = 1024
     item_statistics: bool = False
+    columns: bool = True
+    items: bool = False
     bags: tuple[tuple[str, tuple[str, ...]], ...] = ()

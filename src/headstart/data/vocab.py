@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,6 +41,15 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` gives the same ids in the same type."""
+        return {"type": str(self.ids.type), "ids": self.ids.to_pylist()}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Vocabulary:
+        """What `to_json` gave."""
+        return cls(pa.array(fields["ids"], pa.type_for_alias(fields["type"])))
 
     def index(self, values: Ids) -> NDArray[np.int64]:
         """Position of each of `values`, int64 (n,); -1 where it is unknown or null.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -11,6 +13,7 @@ from sklearn.linear_model import LogisticRegression as Peer
 
 from headstart.data.blocks import Blocks
 from headstart.kernels.logistic import to_residuals
+from headstart.kernels.logistic_sparse import worth_packing
 from headstart.models.family import Orders
 from headstart.models.logistic import LogisticRegression, expand
 
@@ -127,6 +130,32 @@ def test_personal_models_follow_their_twin(layout, plain):
     for k in range(users):
         own = data.select(np.array([k]))
         theta = twin_user(theta0, own, 0.7, orders.steps[k], float(orders.pull[k]), float(orders.rate[k]))
+        np.testing.assert_allclose(coef[k], theta[:-1], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(trained.personal["intercept"][k], theta[-1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+def test_heavy_tailed_users_of_many_csr_columns_follow_their_twin(kind):
+    """Users on both sides of whatever a kernel does differently with many rows; columns as common as 1 / rank."""
+    counts = [1, 2, 7, 40, 129, 300, 800]
+    data = log_of(counts, 351, 8, plain=True, share=np.minimum(1, 16 / np.arange(1, 352)))
+    features = csr_array(data.features)
+    features.indices = features.indices.astype(kind)
+    packed = [
+        bool(worth_packing(-(-n // 8) * 8, -(-np.unique(own.indices).size // 8) * 8, own.nnz))
+        for n, low, high in zip(counts, data.start, data.stop, strict=True)
+        for own in (features[low:high],)
+    ]
+    assert set(packed) == {True, False}
+    rng = np.random.default_rng(9)
+    start = {"coef": rng.normal(0, 0.3, 351).astype(np.float32), "intercept": np.array([-1], np.float32)}
+    pull, rate = np.array([0, 16] * 3 + [16], np.float32), np.array([1, 1, 0.5] * 2 + [1], np.float32)
+    orders = Orders(np.full(7, 40, np.int32), pull, rate, np.zeros(7, np.uint64))
+    trained = LogisticRegression().fit_users(start, replace(data, features=features), orders)
+    coef = expand(start, trained.personal)
+    theta0 = np.append(start["coef"], start["intercept"]).astype(float)
+    for k in range(len(counts)):
+        theta = twin_user(theta0, data.select(np.array([k])), 1.0, 40, float(pull[k]), float(rate[k]))
         np.testing.assert_allclose(coef[k], theta[:-1], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(trained.personal["intercept"][k], theta[-1], rtol=1e-4, atol=1e-5)
 

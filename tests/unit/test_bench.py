@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from headstart.bench import heavy_tailed, registry
+from headstart.bench import (
+    global_logistic,
+    heavy_tailed,
+    limits,
+    personal_logistic_sparse,
+    registry,
+    score_logistic,
+)
 from headstart.bench.machine import machine
 from headstart.bench.personal_logistic import Size, measure
 from headstart.errors import SettingsError
@@ -12,7 +19,7 @@ from headstart.errors import SettingsError
 
 def test_an_unknown_name_is_refused_before_anything_runs(monkeypatch):
     monkeypatch.setattr(registry, "_load", lambda name: pytest.fail("ran"))
-    with pytest.raises(SettingsError, match=r"no bench is called 'speed'; known: .*personal-gbdt"):
+    with pytest.raises(SettingsError, match="no bench is called 'speed'; known: global-logistic"):
         registry.run(["personal-logistic", "speed"])
 
 
@@ -39,6 +46,33 @@ def test_personal_logistic_measures_both_sides_at_the_same_loss():
     ours, peer = (float(measured.notes.split(f"{side} ")[-1].split(",")[0].split(";")[0]) for side in ("ours", "peer"))
     assert peer == pytest.approx(ours, rel=0.01)
     assert told[-1][1:] == (1, 1)
+
+
+def test_personal_logistic_is_below_what_its_operations_allow():
+    measured = measure(size=Size(users=16, rows=30, features=8, peer_users=4, shard=8, repeats=1))
+    assert 0 < measured.ours < measured.limit
+
+
+def test_personal_logistic_sparse_trains_the_same_models_on_dense_rows():
+    size = personal_logistic_sparse.Size(users=40, features=60, stored=6, most=200, dense_users=20, repeats=1)
+    measured = personal_logistic_sparse.measure(size=size)
+    assert min(measured.ours, measured.peer) > 0
+    assert float(measured.notes.split("differ by at most ")[1]) < 1e-3
+
+
+def test_global_logistic_measures_a_tick_beside_a_copy(monkeypatch):
+    monkeypatch.setattr(limits, "COPIED", 1 << 12)
+    size = global_logistic.Size(rows=4000, features=9, sparse_rows=500, columns=60, stored=6, repeats=1)
+    measured = global_logistic.measure(size=size)
+    assert min(measured.ours, measured.limit) > 0
+
+
+def test_score_logistic_opens_what_it_stored(monkeypatch):
+    monkeypatch.setattr(limits, "COPIED", 1 << 12)
+    size = score_logistic.Size(users=20, rows=20, features=9, calls=5, repeats=1)
+    measured = score_logistic.measure(size=size)
+    assert measured.ours > 0
+    assert "p99" in measured.notes
 
 
 @pytest.mark.parametrize("stored", [1.0, 0.2])

@@ -98,7 +98,7 @@ def test_sparse_is_the_same_matrix_and_decided_in_training():
     log = log_of(x=gaps, dept=rng.choice([f"c{k}" for k in range(20)], 300))
     mapping, X, _ = fitted(log)
     assert isinstance(X, csr_array)
-    assert (X.data.dtype, X.indices.dtype, X.indptr.dtype) == (np.float32, np.int32, np.int64)
+    assert (X.data.dtype, X.indices.dtype, X.indptr.dtype) == (np.float32, np.int16, np.int64)
     assert X.has_canonical_format
     dense = FeatureMap(mapping.encoders, mapping.bags, {"all": False}, {}).transform(log)[0]
     np.testing.assert_array_equal(X.toarray(), dense)

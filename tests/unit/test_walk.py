@@ -160,6 +160,17 @@ def test_shards_hold_every_user_once(log):
         assert len({shard.number for shard in cut}) == len(cut)
 
 
+def test_heavy_users_are_trained_alone_and_first():
+    counts = np.array([5, 900, 3, 40, 2000, 7, 100, 99], np.int64)
+    plan = Fixed(0.5).plan(UserTable(pa.array(np.arange(8)), counts), 10)
+    cut = [shard.positions.tolist() for shard in shards(plan, counts, 100)]
+    assert cut[:3] == [[4], [1], [6]]
+    assert cut[3:] == [[0, 2, 3, 5, 7]]
+    for rows in (1, 10, 100, 1000):
+        loads = [counts[shard.positions].sum() for shard in shards(plan, counts, rows)]
+        assert max(loads) < max(2 * rows, counts.max() + 1)
+
+
 def test_other_users_make_no_difference_to_a_personal_model(log):
     """Given the path, a user trained alone gets the model of the full run, bit for bit."""
     blocks = trainer(Serial()).task(log).blocks()

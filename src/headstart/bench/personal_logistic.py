@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,16 +19,20 @@ from sklearn import config_context
 from sklearn.linear_model import LogisticRegression as Peer
 from threadpoolctl import threadpool_limits
 
+from headstart.bench.limits import Turn, middle, operations, turn
 from headstart.bench.registry import Measured
 from headstart.data.blocks import Blocks
-from headstart.models.family import Orders
+from headstart.models.family import Orders, Personal, State
 from headstart.models.logistic import LogisticRegression, expand
 from headstart.progress import Progress, silent
 
 Theta: TypeAlias = NDArray[np.float64]
 """Coefficients and intercept of each user, (U, d + 1)."""
 
+T = TypeVar("T")
+
 STAGE = "bench personal-logistic"
+POWER_STEPS = 8
 TOLERANCES = (0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4, 1e-6)
 """When the peer may stop; of these the loosest that reaches our loss is measured. 1e-4 is the peer's default."""
 
@@ -47,40 +51,65 @@ class Size:
     repeats: int = 5
 
 
+class Work(Protocol):
+    """What `fit_shards` reads of a size."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def shard(self) -> int: ...
+    @property
+    def threads(self) -> int: ...
+
+
 def measure(progress: Progress = silent, size: Size | None = None) -> Measured:
     """Time both in turn in the same run, medians of the repeats; losses are full objectives, means over users."""
     size = size or Size()
-    data, family = _log(size), LogisticRegression(l2=1.0)
+    data, family = draw(size), LogisticRegression(l2=1.0)
     some = np.random.default_rng(1).choice(size.users, min(size.peer_users, size.users), replace=False)
-    part = data.select(np.arange(min(4000, size.users)))
-    compiling, _ = _timed(lambda: _ours(family, data.select(some[:1]), size, 1))
-    single = len(part) / median(_timed(lambda: _ours(family, part, size, 1))[0] for _ in range(size.repeats))
-    goal = _objective(_ours(family, data, size, size.threads)[some], data, some, family.l2)
+    start = {"coef": np.zeros(size.features, np.float32), "intercept": np.zeros(1, np.float32)}
+    parts = [data.select(np.arange(size.users // share)) for share in (8, 4, 2, 1)]
+    compiling, _ = timed(lambda: fit_shards(family, start, data.select(some[:1]), size))
+    alone, peak = replace(size, threads=1), operations(size.threads)
+    single = len(parts[0]) / median(timed(lambda: fit_shards(family, start, parts[0], alone))[0] for _ in range(3))
+    goal = _objective(_theta(start, fit_shards(family, start, data, size))[some], data, some, family.l2)
     batch = max(1, len(some) // (4 * size.threads))
     # More than one BLAS thread slows the peer five times over on matrices this small.
     with threadpool_limits(1), Parallel(n_jobs=size.threads, backend="loky", batch_size=batch) as pool:
         progress(STAGE, 0, size.repeats)
         forms = _forms(pool, data, some, size.threads)
         tolerance = _loosest(forms["serial"], data, some, family.l2, goal)
-        ours: list[float] = []
+        ours: list[list[float]] = [[] for _ in parts]
+        turns: list[Turn] = []
         theirs: dict[str, list[float]] = {name: [] for name in forms}
         for repeat in range(size.repeats):
-            ours.append(_timed(lambda: _ours(family, data, size, size.threads))[0])
+            for part, times in zip(parts, ours, strict=True):
+                turns.append(turn(peak, partial(fit_shards, family, start, part, size), size.threads))
+                times.append(turns[-1].seconds)
             for name, form in forms.items():
-                theirs[name].append(_timed(partial(form, tolerance))[0])
+                theirs[name].append(timed(partial(form, tolerance))[0])
             progress(STAGE, repeat + 1, size.repeats)
         reached = _objective(forms["serial"](tolerance), data, some, family.l2)
     best = min(theirs, key=lambda name: median(theirs[name]))
+    speeds = [len(part) / median(times) for part, times in zip(parts, ours, strict=True)]
+    whole = middle(turns[len(parts) - 1 :: len(parts)])
+    own = len(data) / whole.own_seconds
+    # A step reads each feature of a row, and 1, twice: for the margin and for the gradient.
+    work = 4 * size.rows * (size.features + 1) * (size.steps + POWER_STEPS)
     notes = (
         f"{size.users} users x {size.rows} rows x {size.features} features x {size.steps} steps of rate 1 from zeros, "
-        f"{size.threads} threads, median of {size.repeats}; one thread {single:.0f} users/s; compiling or loading the "
-        f"kernels took {compiling:.1f} s beforehand; peer: lbfgs, tolerance {tolerance:g}, {len(some)} users, {best}, "
-        f"fastest of {', '.join(forms)}; mean training loss on those users: ours {goal:.4f}, peer {reached:.4f}"
+        f"{size.threads} threads, median of {size.repeats}; at 1/8, 1/4, 1/2 and all of the users "
+        f"{', '.join(f'{speed:.0f}' for speed in speeds)} users/s, one thread {single:.0f}; "
+        f"limit: {whole.limit / 1e9:.0f} GFLOP/s in registers, measured before each; in processor time {own:.0f} "
+        f"users/s, {own * work / whole.own_limit:.2f} of {whole.own_limit / 1e9:.0f} GFLOP/s; compiling or "
+        f"loading the kernels took {compiling:.1f} s beforehand; peer: lbfgs, tolerance {tolerance:g}, "
+        f"{len(some)} users, {best}, fastest of {', '.join(forms)}; mean training loss on those users: "
+        f"ours {goal:.4f}, peer {reached:.4f}"
     )
-    return Measured(size.users / median(ours), len(some) / median(theirs[best]), "users/s", notes)
+    return Measured(speeds[-1], len(some) / median(theirs[best]), "users/s", notes, whole.limit / work)
 
 
-def _log(size: Size) -> Blocks:
+def draw(size: Size) -> Blocks:
     """Users who differ around a common model, seed 0."""
     rng = np.random.default_rng(0)
     n = size.users * size.rows
@@ -93,19 +122,22 @@ def _log(size: Size) -> Blocks:
     return Blocks(x, pa.array(np.arange(size.users)), start, start + size.rows, label)
 
 
-def _ours(family: LogisticRegression, data: Blocks, size: Size, threads: int) -> Theta:
-    start = {"coef": np.zeros(size.features, np.float32), "intercept": np.zeros(1, np.float32)}
+def fit_shards(family: LogisticRegression, start: State, data: Blocks, size: Work) -> list[Personal]:
+    """Personal models of every shard of users, on threads, rate 1."""
 
-    def fit(low: int) -> Theta:
+    def fit(low: int) -> Personal:
         shard = data.select(np.arange(low, min(low + size.shard, len(data))))
-        users = len(shard)
-        steps, rate = np.full(users, size.steps, np.int32), np.ones(users, np.float32)
-        orders = Orders(steps, np.zeros(users, np.float32), rate, np.zeros(users, np.uint64))
-        personal = family.fit_users(start, shard, orders).personal
-        return np.column_stack([expand(start, personal), np.asarray(personal["intercept"])]).astype(float)
+        steps, rate = np.full(len(shard), size.steps, np.int32), np.ones(len(shard), np.float32)
+        orders = Orders(steps, np.zeros(len(shard), np.float32), rate, np.zeros(len(shard), np.uint64))
+        return family.fit_users(start, shard, orders).personal
 
-    with ThreadPoolExecutor(threads) as pool:
-        return np.concatenate(list(pool.map(fit, range(0, len(data), size.shard))))
+    with ThreadPoolExecutor(size.threads) as pool:
+        return list(pool.map(fit, range(0, len(data), size.shard)))
+
+
+def _theta(start: State, shards: list[Personal]) -> Theta:
+    full = [np.column_stack([expand(start, own), np.asarray(own["intercept"])]) for own in shards]
+    return np.concatenate(full).astype(float)
 
 
 def _forms(pool: Any, data: Blocks, some: NDArray[np.int64], threads: int) -> dict[str, Callable[[float], Theta]]:
@@ -151,7 +183,8 @@ def _objective(theta: Theta, data: Blocks, some: NDArray[np.int64], l2: float) -
     return total / len(some)
 
 
-def _timed(work: Callable[[], Theta]) -> tuple[float, Theta]:
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    """Seconds that `work` takes, and what it returns."""
     begun = perf_counter()
     done = work()
     return perf_counter() - begun, done

@@ -14,6 +14,9 @@ from headstart.progress import Progress, silent
 
 ENTRIES = {
     "personal-logistic": "headstart.bench.personal_logistic:measure",
+    "personal-logistic-sparse": "headstart.bench.personal_logistic_sparse:measure",
+    "global-logistic": "headstart.bench.global_logistic:measure",
+    "score-logistic": "headstart.bench.score_logistic:measure",
     "personal-gbdt": "headstart.bench.personal_gbdt:measure",
     "personal-gbdt-sparse": "headstart.bench.personal_gbdt:measure_sparse",
     "score-gbdt": "headstart.bench.score_gbdt:measure",

@@ -17,13 +17,19 @@ from headstart.cli import options
 @click.option("--method", default="by-abundance", show_default=True, help="As in headstart compare.")
 @options.training
 @options.overwrite
+@click.option(
+    "--resume", is_flag=True, help="Go on where a fit with this --out was killed; keep what is done if ended."
+)
 @options.json_file
 @options.config
-def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **given: Any) -> None:
+def command(out: Path, method: str, overwrite: bool, resume: bool, json_file: Path | None, **given: Any) -> None:
     """Train a global model and a personal one for each user of DATA, and save them.
 
     Settings that are not given are chosen on the latest rows of each user (--tune); the models that are saved are
     trained on all. DATA is a Parquet, CSV, TSV or Arrow file, or a folder of Parquet parts.
+
+    A fit that was killed leaves the personal models that were done. With --resume and the same data and settings it
+    goes on from there, and ends with the model that it would have made.
     """
     from headstart.cli.console import console, progress
     from headstart.cli.inputs import methods_of, open_source, trainer_of
@@ -34,18 +40,22 @@ def command(out: Path, method: str, overwrite: bool, json_file: Path | None, **g
     from headstart.scoring import load_model
     from headstart.scoring.files import new_model
     from headstart.store.files import write_json
+    from headstart.training.resume import Resuming
 
     method = methods_of(given, [method])[-1]
-    with progress() as report, new_model(out, overwrite) as draft:
+    with progress() as report, new_model(out, overwrite, resume) as draft:
         trainer = trainer_of(given, report)
         split_by_family([method], trainer.family)
         source = open_source(given, trainer.family, report)
+        about = source.about()
         trainer = replace(trainer, features=source.features)
+        asked = {**about, "method": method, "tune": given["tune"], **trainer.about()}
+        trainer = replace(trainer, engine=Resuming(trainer.engine, draft.draft.unfinished, asked))
         tune = tune_rows(source.log, given["tune"], given["seed"])
         stop, choices = trainer.choose(source.log, tune, [method])
         trained = next(trainer.train(source.log, stop, choices, draft.new_store))
         with stage(report, "saving"):
-            draft.commit(trained.fitted, trained.about() | source.about())
+            draft.commit(trained.fitted, trained.about() | about)
     document = summary(out, load_model(out))
     if json_file:
         write_json(json_file, document)

@@ -13,10 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from headstart.kernels.dtypes import COLUMN, REAL, ROW
+from headstart.kernels.dtypes import COLUMN, NARROW, REAL, ROW
 
 Matrix: TypeAlias = NDArray[np.float32] | csr_array
-"""Features of n rows: C-contiguous float32 (n, d), or CSR with float32 data, int32 columns and int64 row pointers."""
+"""Features of n rows: C-contiguous float32 (n, d), or CSR with float32 data, int64 row pointers and columns that are
+int16 or int32. They may be mapped from a file."""
 
 EMPTY = np.empty(0, REAL)
 NO_ITEMS = np.empty(0, COLUMN)
@@ -81,9 +82,14 @@ def frozen(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def kernel_arrays(features: Matrix) -> tuple[NDArray[Any], ...]:
-    """Features as kernels take them, read-only: the dense matrix, or values, int32 columns and int64 row pointers."""
+    """Features as kernels take them, read-only: the dense matrix, or values, columns and int64 row pointers.
+
+    Columns are int16 where they came so, else int32.
+    """
     if isinstance(features, csr_array):
-        columns, pointers = features.indices.astype(COLUMN, copy=False), features.indptr.astype(ROW, copy=False)
+        columns, pointers = features.indices, features.indptr.astype(ROW, copy=False)
+        if columns.dtype != NARROW:
+            columns = columns.astype(COLUMN, copy=False)
         return frozen(features.data), frozen(columns), frozen(pointers)
     return (frozen(features),)
 

@@ -57,7 +57,9 @@ class Database:
             raise KeyboardInterrupt from error
         except duckdb.OutOfMemoryException as error:
             limit = f"the memory limit {self._memory}" if self._memory else "the memory of this machine"
-            raise DataError(f"{what}: {limit} is too small to sort the events; give a higher --memory") from error
+            raise DataError(
+                f"{what}: {limit} is too small to sort the events; give a higher --memory, or --threads 1"
+            ) from error
         except (duckdb.Error, pa.ArrowInvalid, OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "interrupted" in str(error):
                 raise KeyboardInterrupt from error
@@ -111,8 +113,20 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def size_in_bytes(memory: str) -> int:
+    """Bytes of a size such as ``"4GB"`` or ``"500 MiB"``."""
+    match = _matched(memory)
+    power = "KMGT".index(match["unit"].upper()) + 1
+    return int(float(match["number"]) * (1024 if match["binary"] else 1000) ** power)
+
+
 def _size(memory: str) -> str:
+    match = _matched(memory)
+    return f"{match['number']}{match['unit'].upper()}{match['binary'].lower()}B"
+
+
+def _matched(memory: str) -> re.Match[str]:
     match = _SIZE.match(memory)
     if match is None or float(match["number"]) <= 0:
         raise SettingsError(f"memory is a size such as 4GB or 500MB; got {memory!r}")
-    return f"{match['number']}{match['unit'].upper()}{match['binary'].lower()}B"
+    return match

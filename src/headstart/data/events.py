@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headstart.data.blocks import EMPTY, NO_ITEMS, Blocks, Matrix
+from headstart.data.gather import filtered
 from headstart.data.roles import Roles
+from headstart.data.spill import Spill
 from headstart.data.vocab import Vocabulary, keys
 from headstart.errors import DataError
 from headstart.kernels.dtypes import COLUMN, ROW
@@ -37,6 +39,7 @@ class EventLog:
     list : int64 (n,), a code for each pair of user and list id, in the users' order; empty without one
     item : ids (n,), or None
     notes : oddities that are no errors, counted
+    spill : how large its columns, and the features made of it, may be to be kept in memory
     """
 
     roles: Roles
@@ -52,6 +55,7 @@ class EventLog:
     list: NDArray[np.int64] = field(default_factory=lambda: NONE)
     item: pa.Array | None = None
     notes: Mapping[str, int] = field(default_factory=dict)
+    spill: Spill = Spill()
 
     def __len__(self) -> int:
         return len(self.row)
@@ -68,18 +72,37 @@ class EventLog:
 
     def take(self, mask: NDArray[np.bool_]) -> EventLog:
         """The events where `mask` (n,) is true; `users` stays, so positions keep their meaning."""
+        if mask.all():
+            return self
         before = np.concatenate([np.zeros(1, ROW), np.cumsum(mask, dtype=ROW)])
         chosen = pa.array(mask)
         numbers = {name: getattr(self, name) for name in ("label", "weight", "offset", "time", "list")}
         return replace(
             self,
-            columns=self.columns.filter(chosen) if self.columns.num_columns else self.columns,
+            columns=filtered(self.columns, mask, self.spill) if self.columns.num_columns else self.columns,
             start=before[self.start],
             stop=before[self.stop],
             row=self.row[mask],
             item=None if self.item is None else self.item.filter(chosen),
             **{name: values[mask] if len(values) else values for name, values in numbers.items()},
         )
+
+    def pieces(self, rows: int) -> Iterator[EventLog]:
+        """The log cut into logs of `rows` rows, views, each with the users whose rows it holds some of."""
+        for low in range(0, len(self), rows):
+            high = min(low + rows, len(self))
+            here = slice(np.searchsorted(self.stop, low, side="right"), np.searchsorted(self.start, high))
+            numbers = {name: getattr(self, name) for name in ("label", "weight", "offset", "time", "list")}
+            yield replace(
+                self,
+                columns=self.columns.slice(low, high - low),
+                users=self.users[here],
+                start=np.maximum(self.start[here], low) - low,
+                stop=np.minimum(self.stop[here], high) - low,
+                row=self.row[low:high],
+                item=None if self.item is None else self.item[low:high],
+                **{name: values[low:high] if len(values) else values for name, values in numbers.items()},
+            )
 
     def blocks(self, features: Matrix, items: Vocabulary | None = None) -> Blocks:
         """The same events as arrays for kernels, with `features` of their n rows and item codes of `items`."""

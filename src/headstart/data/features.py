@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from scipy.sparse import csr_array
-
 from headstart.data.blocks import Blocks, Matrix
 from headstart.data.encoders import Encoded, Encoder, Hashed, Numeric, OneHot, Strip, fit_column
 from headstart.data.events import EventLog
 from headstart.data.itemstats import ItemStatistics
+from headstart.data.making import CsrInTheMaking, DenseInTheMaking, InTheMaking
 from headstart.data.roles import FeatureSettings
+from headstart.data.spill import give_back, rows_at_once
 from headstart.data.vocab import Vocabulary
 from headstart.errors import ModelError, SettingsError
-from headstart.kernels.dtypes import COLUMN, REAL, ROW
-from headstart.kernels.encoding import append_codes, append_values, place_codes
 
 ALL = "all"
+AT_ONCE = 1 << 16
+"""Most rows whose features are made together: what they take besides stays in the processor's cache."""
+
 _FORMAT, _VERSION = "headstart-features", 1
 
 
@@ -112,18 +112,12 @@ class FeatureMap:
         """Features of all rows of `log`, and what was odd about them; missing columns count as missing values."""
         encoders = self._of(bag)
         width = sum(len(encoder.names) for encoder in encoders)
-        unseen, missing, absent = {}, {}, {}
-        out = _Sparse(len(log), width) if self.sparse[bag] else _Dense(len(log), width)
-        at = 0
-        for encoder in encoders:
-            encoded: Encoded = encoder.encode(log)
-            for k, strip in encoded.strips:
-                out.add(at + k, strip)
-            at += len(encoder.names)
-            unseen[encoder.column], missing[encoder.column] = encoded.unseen, encoded.missing
-            absent[encoder.column] = len(log) if encoded.absent else 0
-        told = [{name: n for name, n in part.items() if n} for part in (unseen, missing, absent)]
-        return out.matrix(), TransformReport(len(log), *told)
+        make = CsrInTheMaking if self.sparse[bag] else DenseInTheMaking
+        out, report = make(len(log), width, log.spill), TransformReport()
+        for piece in log.pieces(rows_at_once(len(encoders), AT_ONCE)):
+            report += _encode(encoders, piece, out)
+        give_back()
+        return out.matrix(), report
 
     def blocks(self, log: EventLog, bag: str = ALL) -> tuple[Blocks, TransformReport]:
         """The events of `log` as training and scoring take them, with item codes; and what was odd about them."""
@@ -169,42 +163,20 @@ class FeatureMap:
         return [encoder for encoder in self.encoders if encoder.column in names]
 
 
-class _Dense:
-    def __init__(self, rows: int, width: int) -> None:
-        self.out = np.zeros((rows, width), REAL)
-
-    def add(self, at: int, strip: Strip) -> None:
-        if strip.dtype == REAL:
-            self.out[:, at] = strip
-        else:
-            place_codes(self.out, at, strip)
-
-    def matrix(self) -> Matrix:
-        return self.out
-
-
-class _Sparse:
-    """Keeps strips until all are known: the length of a row is that of all of them."""
-
-    def __init__(self, rows: int, width: int) -> None:
-        self.shape = (rows, width)
-        self.strips: list[tuple[int, Strip]] = []
-        self.lengths = np.zeros(rows, ROW)
-
-    def add(self, at: int, strip: Strip) -> None:
-        self.strips.append((at, strip))
-        self.lengths += strip != 0 if strip.dtype == REAL else strip >= 0
-
-    def matrix(self) -> Matrix:
-        indptr = np.concatenate([np.zeros(1, ROW), np.cumsum(self.lengths)])
-        indices, data, cursor = np.empty(indptr[-1], COLUMN), np.empty(indptr[-1], REAL), indptr[:-1].copy()
-        for at, strip in self.strips:
-            append = append_values if strip.dtype == REAL else append_codes
-            append(indices, data, cursor, at, strip)
-        out = csr_array(self.shape, dtype=REAL)
-        # Set one by one: the constructor would narrow the row pointers, or widen the columns, to one type.
-        out.data, out.indices, out.indptr = data, indices, indptr
-        return out
+def _encode(encoders: Sequence[Encoder], log: EventLog, out: InTheMaking) -> TransformReport:
+    """Put the features of `log` behind the rows that are there, and say what was odd about them."""
+    strips: list[tuple[int, Strip]] = []
+    unseen, missing, absent = {}, {}, {}
+    at = 0
+    for encoder in encoders:
+        encoded: Encoded = encoder.encode(log)
+        strips += [(at + k, strip) for k, strip in encoded.strips]
+        at += len(encoder.names)
+        unseen[encoder.column], missing[encoder.column] = encoded.unseen, encoded.missing
+        absent[encoder.column] = len(log) if encoded.absent else 0
+    out.append(len(log), strips)
+    told = [{name: n for name, n in part.items() if n} for part in (unseen, missing, absent)]
+    return TransformReport(len(log), *told)
 
 
 def _items(log: EventLog) -> Vocabulary:

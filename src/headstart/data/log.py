@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from headstart.data.checks import label_values, number_values, refuse_missing, time_values, trainable_or_raise
 from headstart.data.columns import Layout, lay_out, with_users
-from headstart.data.database import connect
+from headstart.data.database import connect, size_in_bytes
 from headstart.data.events import EventLog
+from headstart.data.gather import gather
 from headstart.data.roles import Roles
 from headstart.data.sources import Origin, Reading, open_source
+from headstart.data.spill import Spill, give_back, rows_at_once
 from headstart.data.vocab import Vocabulary
 from headstart.errors import DataError, SettingsError
 from headstart.kernels.dtypes import ROW
@@ -50,7 +52,8 @@ def read(
     source : path(s) to Parquet, CSV, TSV (also ``.gz``) or Arrow IPC, a directory of Parquet parts, or any object with
         ``__arrow_c_stream__``: a pandas or polars frame, a duckdb relation, a pyarrow table
     roles : which column plays which part
-    memory, threads : limits of the sort, e.g. ``"4GB"``
+    memory, threads : limits of the sort, e.g. ``"4GB"``; a log that is large beside `memory` is kept on disk, as are
+        the features made of it, see `Spill`
     format, delimiter, header : see `Reading`
     min_events : users with fewer are left out (noted)
     max_events : of each user only the last so many events are kept (noted)
@@ -71,14 +74,18 @@ def read(
         layout = lay_out(db, opened, roles, labelled)
         layout = layout if users is None else with_users(db, layout, users)
         rows = layout.select("row_number() OVER () - 1")
-        table = db.table(f"SELECT * FROM ({rows}) {layout.order}", what=layout.what)
+        spill = Spill.of(None if memory is None else size_in_bytes(memory))
+        size = rows_at_once(len(layout.parts) + len(layout.features))
+        sorted_rows = db.batches(f"SELECT * FROM ({rows}) {layout.order}", size=size, what=layout.what)
+        table = gather(sorted_rows, spill, plain=layout.parts)
     if len(table) == 0:
         raise DataError(f"{layout.what}: there are no events; give a file with rows")
-    log = _limit(_assemble(table, layout, binary), layout.what, min_events, max_events)
+    log = _limit(replace(_assemble(table, layout, binary), spill=spill), layout.what, min_events, max_events)
     if labelled:
         if trainable:
             trainable_or_raise(layout.what, roles, len(log.users), log.label, log.weight, binary)
         log = replace(log, notes={**log.notes, **_oddities(log, binary)})
+    give_back()
     return log
 
 

@@ -12,3 +12,5 @@ SUM = np.float64
 ROW = np.int64
 # Column numbers of features and codes of items: 2^31 is enough, and half the bytes.
 COLUMN = np.int32
+# Column numbers of CSR features where there are few: a stored value then takes 6 bytes, not 8.
+NARROW = np.int16

@@ -12,6 +12,10 @@ import numpy as np
 from numba import njit
 
 from headstart.kernels.dtypes import REAL, SUM
+from headstart.kernels.lanes import LANES, entries, keep, load, store
+from headstart.kernels.logistic_rows import add_narrow, add_part, add_rows
+from headstart.kernels.sigmoid import ONE, ZERO, contracted, inlined, sigmoid
+from headstart.kernels.tiles import add_squares, combine, lay, multiply, padded, tile_rows
 
 # Without the "numpy" error model every division is a branch, and its loop stays scalar.
 in_order = njit(nogil=True, cache=True, error_model="numpy")
@@ -19,9 +23,8 @@ in_order = njit(nogil=True, cache=True, error_model="numpy")
 # processors, and none of the flags under which checks for NaN are deleted.
 reordered = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 
-# Rows whose margins are taken together: few enough to stay in the cache until their gradient is summed, and few enough
-# for float32 sums, which are then added up in float64.
-TILE = 128
+# Rows of a long log that are summed in float32; their sums are added up in float64.
+SUMMED = 128
 
 # Multiplications with X~'WX~ that estimate its largest eigenvalue for one user.
 POWER_STEPS = 8
@@ -29,53 +32,29 @@ POWER_STEPS = 8
 # Whether `add_products` multiplies or differentiates. Python's own True would be compiled as a case apart.
 CURVED, SLOPED = np.True_, np.False_
 
-ZERO, HALF, REACH = REAL(0.0), REAL(0.5), REAL(18.0)
-A1, A3, A5 = REAL(2.48287947061529e-01), REAL(8.51377133304701e-03), REAL(6.08574864600143e-05)
-A7, A9 = REAL(1.15627324459942e-07), REAL(4.37031012579801e-11)
-B0, B2, B4 = REAL(9.93151921023180e-01), REAL(1.16817656904453e-01), REAL(1.70198817374094e-03)
-B6, B8, B10 = REAL(6.29106785017040e-06), REAL(5.76102136993427e-09), REAL(6.10247389755681e-13)
+
+@inlined
+def residual(margin, offset, label, weight):
+    """Derivative of the loss by the margin x~ . theta: weight * (sigmoid(x~ . theta + offset) - label)."""
+    return weight * (sigmoid(margin + offset) - label)
 
 
-@reordered
-def sigmoid(x):
-    """1 / (1 + exp(-x)) in float32, absolute error below 2.5e-7 (so it may leave [0, 1] by as much).
-
-    The rational minimax approximation of Eigen 3.3 (Eigen/src/Core/functors/UnaryFunctors.h): unlike exp it vectorises.
-    """
-    x = min(max(x, -REACH), REACH)
-    z = x * x
-    above = x * (A1 + z * (A3 + z * (A5 + z * (A7 + z * A9))))
-    below = B0 + z * (B2 + z * (B4 + z * (B6 + z * (B8 + z * B10))))
-    return HALF + above / below
-
-
-@reordered
+@contracted
 def to_residuals(margin, offset, label, weight):
-    """Turn x~ . theta into the derivative of the loss, weight * (sigmoid(x~ . theta + offset) - label), in place."""
-    for i in range(margin.size):
-        margin[i] = weight[i] * (sigmoid(margin[i] + offset[i]) - label[i])
-
-
-@reordered
-def scale(margin, weight):
-    """Multiply by the weights, in place."""
-    for i in range(margin.size):
-        margin[i] *= weight[i]
+    """Turn margins into residuals, in place."""
+    full = margin.size // LANES * LANES
+    for i in range(0, full, LANES):
+        store(margin, i, residual(load(margin, i), load(offset, i), load(label, i), load(weight, i)))
+    for i in range(full, margin.size):
+        margin[i] = residual(margin[i], offset[i], label[i], weight[i])
 
 
 # Loops like the next two compile ten times faster than assignments to slices.
 @in_order
-def fill(out, value):
-    """out = value."""
-    for j in range(out.size):
+def fill(out, n, value):
+    """out = value, n times."""
+    for j in range(n):
         out[j] = value
-
-
-@in_order
-def copy(source, out):
-    """out = source."""
-    for j in range(out.size):
-        out[j] = source[j]
 
 
 @reordered
@@ -87,89 +66,73 @@ def dot(row, theta):
     return total
 
 
-@reordered
-def multiply(features, rows, theta, out):
-    """out[i] = x~_i . theta; four rows at a time share what is read of theta."""
-    d = features.shape[1]
-    full = rows.size // 4 * 4
-    for i in range(0, full, 4):
-        x0, x1, x2, x3 = features[rows[i]], features[rows[i + 1]], features[rows[i + 2]], features[rows[i + 3]]
-        m0, m1, m2, m3 = theta[d], theta[d], theta[d], theta[d]
-        for j in range(d):
-            m0 += x0[j] * theta[j]
-            m1 += x1[j] * theta[j]
-            m2 += x2[j] * theta[j]
-            m3 += x3[j] * theta[j]
-        out[i], out[i + 1], out[i + 2], out[i + 3] = m0, m1, m2, m3
-    for i in range(full, rows.size):
-        out[i] = theta[d] + dot(features[rows[i]], theta)
+@in_order
+def align(column, low, high, missing, out):
+    """Copy ``column[low:high]``, or `missing` where the column is empty, and pad with zeros to a multiple of 8."""
+    n = high - low
+    for i in range(n):
+        out[i] = column[low + i] if column.size else missing
+    for i in range(n, padded(n)):
+        out[i] = ZERO
 
 
-@reordered
-def combine(features, rows, factor, out):
-    """out = sum_i factor[i] * x~_i; four rows at a time share what is read and written of out."""
-    d = features.shape[1]
-    fill(out, ZERO)
-    full = rows.size // 4 * 4
-    for i in range(0, full, 4):
-        x0, x1, x2, x3 = features[rows[i]], features[rows[i + 1]], features[rows[i + 2]], features[rows[i + 3]]
-        f0, f1, f2, f3 = factor[i], factor[i + 1], factor[i + 2], factor[i + 3]
-        for j in range(d):
-            out[j] += (x0[j] * f0 + x1[j] * f1) + (x2[j] * f2 + x3[j] * f3)
-        out[d] += (f0 + f1) + (f2 + f3)
-    for i in range(full, rows.size):
-        x0, f0 = features[rows[i]], factor[i]
-        for j in range(d):
-            out[j] += x0[j] * f0
-        out[d] += f0
+@contracted
+def add_products(slab, n, p, label, weight, offset, theta, curved, margin, part, total):
+    """total += gradient of the summed log loss at theta, or X~'WX~ theta if `curved`; float64 (p + 1,).
 
-
-@reordered
-def add_products(features, rows, label, weight, offset, theta, curved, margin, part, total):
-    """total += gradient of the summed log loss at theta, or X~'WX~ theta if `curved`.
-
-    `curved` reads neither label nor offset. Scratch: float32 `margin` (TILE,), `part` (d + 1,); `total` is float64.
+    All arrays as `entries`. The tiles of n rows follow each other in `slab`; label, weight, offset and theta are padded
+    as they are. `curved` reads neither label nor offset. Scratch: `margin` (a tile's rows,), `part` (p + 1,).
     """
-    for low in range(0, rows.size, TILE):
-        high = min(low + TILE, rows.size)
-        tile, m = rows[low:high], margin[: high - low]
-        multiply(features, tile, theta, m)
-        if curved:
-            scale(m, weight[low:high])
-        else:
-            to_residuals(m, offset[low:high], label[low:high], weight[low:high])
-        combine(features, tile, m, part)
-        for j in range(total.size):
+    step = tile_rows(p)
+    for low in range(0, n, step):
+        at, w = low * p, min(step, n - low)
+        multiply(slab, at, w, p, theta, margin)
+        for i in range(0, w, LANES):
+            m, wt = load(margin, i), load(weight, low + i)
+            if curved:
+                store(margin, i, wt * m)
+            else:
+                store(margin, i, residual(m, load(offset, low + i), load(label, low + i), wt))
+        combine(slab, at, w, p, margin, part)
+        for j in range(p + 1):
             total[j] += part[j]
-
-
-@reordered
-def add_diagonal(features, rows, weight, total):
-    """total += diagonal of X~'WX~, float64 (d + 1,)."""
-    d = features.shape[1]
-    for i in range(rows.size):
-        x, w = features[rows[i]], weight[i]
-        for j in range(d):
-            total[j] += w * x[j] * x[j]
-        total[d] += w
 
 
 @in_order
 def sum_products(features, rows, label, weight, offset, theta, curved, chunk, out):
-    """out[k] = `add_products` over the rows ``k * chunk`` to ``(k + 1) * chunk``; zeros before, float64 (K, d + 1)."""
-    margin, part = np.empty(TILE, REAL), np.empty(theta.size, REAL)
+    """out[k] = gradient of the summed log loss at theta, or X~'WX~ theta, of rows ``k * chunk`` to ``(k + 1) * chunk``.
+
+    out: float64 (K, d + 1), zeros before; theta: float32 (d + 1,). `curved` reads neither label nor offset; weight and
+    offset may be empty.
+    """
+    d, given = features.shape[1], (weight.size > 0, offset.size > 0)
+    scratch, part, last = np.empty(3 * LANES, REAL), np.empty(padded(d) + LANES, REAL), np.zeros(LANES, REAL)
+    for j in range((d - 1) // LANES * LANES, d):
+        last[(j - d) % LANES] = theta[j]
+    x, number, y, w, base = entries(features), entries(rows), entries(label), entries(weight), entries(offset)
+    at, ends, spare, sums = entries(theta), entries(last), entries(scratch), entries(part)
     for k in range(out.shape[0]):
-        low, high = k * chunk, min((k + 1) * chunk, rows.size)
-        x, y, w, base = rows[low:high], label[low:high], weight[low:high], offset[low:high]
-        add_products(features, x, y, w, base, theta, curved, margin, part, out[k])
+        end, total = min((k + 1) * chunk, rows.size), entries(out[k])
+        for low in range(k * chunk, end, SUMMED):
+            high = min(low + SUMMED, end)
+            if d < LANES:
+                add_narrow(x, d, number, low, high, y, w, base, given, at, curved, total)
+            else:
+                add_rows(x, d, number, low, high, y, w, base, given, at, ends, curved, spare, sums)
+                add_part(sums, d, total)
+    keep((scratch, part, last))
 
 
 @in_order
 def sum_diagonals(features, rows, weight, chunk, out):
     """out[k] = diagonal of X~'WX~ over the rows of chunk k, as `sum_products`."""
+    d = features.shape[1]
     for k in range(out.shape[0]):
-        low, high = k * chunk, min((k + 1) * chunk, rows.size)
-        add_diagonal(features, rows[low:high], weight[low:high], out[k])
+        for i in range(k * chunk, min((k + 1) * chunk, rows.size)):
+            x, w = features[rows[i]], weight[i] if weight.size else ONE
+            for j in range(d):
+                out[k, j] += w * x[j] * x[j]
+            out[k, d] += w
 
 
 @in_order
@@ -179,63 +142,68 @@ def probe(j):
 
 
 @in_order
-def aim(vector, theta):
-    """Set theta to vector / |vector| (zeros if that is 0) and return |vector|."""
-    square = 0.0
-    for j in range(vector.size):
-        square += vector[j] * vector[j]
-    length = np.sqrt(square)
-    for j in range(vector.size):
+def aim(vector, p, theta):
+    """Set theta to vector / |vector| (zeros if that is 0) and return |vector|; (p + 1,), p a multiple of 4."""
+    # Four sums do not wait for each other.
+    s0, s1, s2, s3 = vector[p] * vector[p], 0.0, 0.0, 0.0
+    for j in range(0, p, 4):
+        s0 += vector[j] * vector[j]
+        s1 += vector[j + 1] * vector[j + 1]
+        s2 += vector[j + 2] * vector[j + 2]
+        s3 += vector[j + 3] * vector[j + 3]
+    length = np.sqrt((s0 + s1) + (s2 + s3))
+    for j in range(p + 1):
         theta[j] = vector[j] / length if length > 0.0 else 0.0
     return length
 
 
 @in_order
-def eigenvalue(features, rows, weight, theta, margin, part, total):
-    """Estimate of the largest eigenvalue of X~'WX~, by power iteration.
+def eigenvalue(slab, n, p, weight, first, theta, margin, part, total):
+    """Estimate of the largest eigenvalue of X~'WX~, by power iteration from `first`, float64 (p + 1,).
 
     The estimate |A v| is never above the true value; it is kept between the largest diagonal entry and the trace, which
-    bound that value. Scratch: `theta`, `part` (d + 1,), `margin` (TILE,), `total` float64 (d + 1,).
+    bound that value. Rows and scratch as in `add_products`; `theta`, `total` are scratch too.
     """
-    fill(total, 0.0)
-    add_diagonal(features, rows, weight, total)
+    fill(total, p + 1, 0.0)
+    step = tile_rows(p)
+    for low in range(0, n, step):
+        add_squares(slab, low * p, min(step, n - low), p, weight, low, total)
     trace, largest = 0.0, 0.0
-    for j in range(total.size):
+    for j in range(p + 1):
         trace += total[j]
         largest = max(largest, total[j])
-        total[j] = probe(j)
+        total[j] = first[j]
     for _ in range(POWER_STEPS):
-        aim(total, theta)
-        fill(total, 0.0)
-        add_products(features, rows, weight, weight, weight, theta, CURVED, margin, part, total)
-    return min(max(aim(total, theta), largest), trace)
+        aim(total, p, theta)
+        fill(total, p + 1, 0.0)
+        add_products(slab, n, p, weight, weight, weight, theta, CURVED, margin, part, total)
+    return min(max(aim(total, p, theta), largest), trace)
 
 
 @reordered
-def descend(theta, start, total, size, l2, pull):
-    """theta -= size * gradient, the gradient being `total` + l2 coef + pull (theta - start)."""
-    d = theta.size - 1
-    for j in range(d):
+def descend(theta, p, start, total, size, l2, pull):
+    """theta -= size * gradient, the gradient being `total` + l2 coef + pull (theta - start); (p + 1,)."""
+    for j in range(p):
         theta[j] -= size * (REAL(total[j]) + l2 * theta[j] + pull * (theta[j] - start[j]))
-    theta[d] -= size * (REAL(total[d]) + pull * (theta[d] - start[d]))
+    theta[p] -= size * (REAL(total[p]) + pull * (theta[p] - start[p]))
 
 
 @in_order
-def finite(theta):
-    """Whether every entry is a number."""
-    for j in range(theta.size):
+def finite(theta, n):
+    """Whether the first n entries are numbers."""
+    for j in range(n):
         if not np.isfinite(theta[j]):
             return False
     return True
 
 
 @in_order
-def within(theta, most):
-    """Whether every entry is a number of at most that size: margins of larger ones may be none."""
-    for j in range(theta.size):
-        if not abs(theta[j]) <= most:
-            return False
-    return True
+def most_rows(indptr):
+    """The most rows that any user has."""
+    most = 0
+    for k in range(indptr.size - 1):
+        most = max(most, indptr[k + 1] - indptr[k])
+    return most
 
 
 @in_order
@@ -244,25 +212,46 @@ def fit_users(features, rows, indptr, label, weight, offset, start, l2, steps, p
 
     Minimises sum_i w_i logloss_i + l2/2 |coef|^2 + pull/2 |theta - start|^2 with step
     ``rate / (eigenvalue / 4 + l2 + pull)``. out: float32 (U, d + 1); failed: bool (U,), whose users keep the start.
+    The rows of one user at a time are copied, into tiles.
     """
-    margin, part, total = np.empty(TILE, REAL), np.empty(start.size, REAL), np.empty(start.size, SUM)
-    theta = np.empty(start.size, REAL)
+    d = features.shape[1]
+    p, most = padded(d), padded(most_rows(indptr))
+    step = tile_rows(p)
+    slab, columns, margin = np.empty(most * p, REAL), np.empty((3, most), REAL), np.empty(step, REAL)
+    reals, sums = np.zeros((3, p + LANES), REAL), np.zeros((2, p + 1), SUM)
+    tiles, y, w, base = entries(slab), entries(columns[0]), entries(columns[1]), entries(columns[2])
+    begin, theta, part = entries(reals[0]), entries(reals[1]), entries(reals[2])
+    first, total, m = entries(sums[0]), entries(sums[1]), entries(margin)
+    x, number = entries(features), entries(rows)
+    for j in range(d):
+        begin[j], first[j] = start[j], probe(j)
+    begin[p], first[p] = start[d], probe(d)
     for k in range(out.shape[0]):
-        copy(start, out[k])
+        for j in range(d + 1):
+            out[k, j] = start[j]
         low, high = indptr[k], indptr[k + 1]
         if low == high or steps[k] == 0:
             continue
-        x, y, w, base = rows[low:high], label[low:high], weight[low:high], offset[low:high]
-        bound = 0.25 * eigenvalue(features, x, w, theta, margin, part, total) + l2 + pull[k]
+        n = padded(high - low)
+        align(label, low, high, ZERO, y)
+        align(weight, low, high, ONE, w)
+        align(offset, low, high, ZERO, base)
+        for i in range(low, high, step):
+            lay(x, d, number, i, min(i + step, high), tiles, (i - low) * p)
+        bound = 0.25 * eigenvalue(tiles, n, p, w, first, theta, m, part, total) + l2 + pull[k]
         size = REAL(rate[k] / bound) if bound > 0.0 else ZERO
-        copy(start, theta)
+        for j in range(p + 1):
+            theta[j] = begin[j]
         for _ in range(steps[k]):
-            fill(total, 0.0)
-            add_products(features, x, y, w, base, theta, SLOPED, margin, part, total)
-            descend(theta, start, total, size, REAL(l2), pull[k])
-        failed[k] = not (np.isfinite(bound) and finite(theta))
+            fill(total, p + 1, 0.0)
+            add_products(tiles, n, p, y, w, base, theta, SLOPED, m, part, total)
+            descend(theta, p, begin, total, size, REAL(l2), pull[k])
+        failed[k] = not (np.isfinite(bound) and finite(theta, p + 1))
         if not failed[k]:
-            copy(theta, out[k])
+            for j in range(d):
+                out[k, j] = theta[j]
+            out[k, d] = theta[p]
+    keep((slab, columns, margin, reals, sums))
 
 
 @in_order
@@ -280,4 +269,4 @@ def score_users(features, rows, indptr, offset, coef, intercept, share, values, 
         for v in range(value_ptr[k], value_ptr[k + 1]):
             w[columns[v + shift]] += values[v]
         for i in range(indptr[k], indptr[k + 1]):
-            out[i] = offset[i] + (intercept[k] + dot(features[rows[i]], w))
+            out[i] = (offset[i] if offset.size else ZERO) + (intercept[k] + dot(features[rows[i]], w))

@@ -10,8 +10,8 @@ import numpy as np
 
 from headstart.kernels.dtypes import REAL, SUM
 from headstart.kernels.factors import ONE, ZERO, entry
-from headstart.kernels.vectors import fill, finite, in_order, reordered
 from headstart.kernels.userside import TILE, add_gram, gather, known
+from headstart.kernels.vectors import fill, finite, in_order, reordered
 
 
 @in_order

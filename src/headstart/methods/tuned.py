@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart import __version__
 from headstart.data.features import FeatureMap
 from headstart.data.log import EventLog
 from headstart.data.roles import FeatureSettings
@@ -115,6 +116,16 @@ class Trainer:
             begin = time.perf_counter()
             fitted = branch(name, choice.settings).fit(task)
             yield TrainedMethod(fitted, choice, stop, shared + time.perf_counter() - begin)
+
+    def about(self) -> dict[str, Any]:
+        """What the models depend on beside the log, as plain values."""
+        return {
+            "family": self.family.name,
+            "hyper-parameters": msgspec.to_builtins(self.family),
+            "features": msgspec.to_builtins(self.features),
+            "training": msgspec.to_builtins(replace(self.settings, grid=self.grid)),
+            "version": __version__,
+        }
 
     @property
     def grid(self) -> Grid:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.data.blocks import Blocks, aligned, frozen, kernel_arrays
+from headstart.data.blocks import EMPTY, Blocks, frozen, kernel_arrays
 from headstart.errors import DataError, SettingsError
 from headstart.kernels import logistic as dense
 from headstart.kernels import logistic_sparse as sparse
@@ -39,7 +42,7 @@ class Sample:
     ----------
     matrix : the one array of dense features, or the values, columns and pointers of CSR ones
     rows : int64 (n,), row numbers in the matrix
-    label, weight, offset : float32 (n,)
+    label, weight, offset : float32 (n,), empty where the data have none
     width : number of feature columns d
     """
 
@@ -52,10 +55,12 @@ class Sample:
 
     @classmethod
     def of(cls, data: Blocks) -> Sample:
-        """All rows of `data`; labels are zeros where it has none."""
+        """All rows of `data`."""
         rows = data.rows()
-        columns = (aligned(data.label, rows, 0), aligned(data.weight, rows, 1), aligned(data.offset, rows, 0))
-        return cls(kernel_arrays(data.features), frozen(rows), *columns, data.width)
+        label, weight, offset = (
+            frozen(column[rows] if column.size else EMPTY) for column in (data.label, data.weight, data.offset)
+        )
+        return cls(kernel_arrays(data.features), frozen(rows), label, weight, offset, data.width)
 
     @property
     def stored(self) -> float:
@@ -219,11 +224,25 @@ class LogisticRegression:
         _check_width(start, data)
         s = Sample.of(data)
         out, coef = np.empty(len(s.rows), REAL), frozen(start["coef"])
-        # Everybody's model is that of one "user" who has all rows and adds nothing.
-        indptr = np.array([0, len(s.rows)], ROW) if personal is None else _pointers(data)
-        terms = _everybody(start) if personal is None else _terms(personal, s.width)
-        intercept, scale, *added = (frozen(term) for term in terms)
-        s.kernels.score_users(*s.matrix, s.rows, frozen(indptr), s.offset, coef, intercept, scale, *added, out)
+        threads = s.worth(_free_cores())
+        if personal is None:
+            # Everybody's model is that of "users" who have all rows between them and add nothing.
+            indptr = np.linspace(0, len(s.rows), (4 * threads if threads > 1 else 1) + 1).astype(ROW)
+            terms = _everybody(start, len(indptr) - 1)
+        else:
+            indptr, terms = _pointers(data), _terms(personal, s.width)
+        intercept, scale, values, value_ptr, columns, column_ptr = (frozen(term) for term in terms)
+
+        def work(a: int, b: int) -> None:
+            own, to = slice(a, b), slice(a, b + 1)
+            added = values, value_ptr[to], columns, column_ptr[to]
+            s.kernels.score_users(
+                *s.matrix, s.rows, indptr[to], s.offset, coef, intercept[own], scale[own], *added, out
+            )
+
+        indptr, last = frozen(indptr), len(indptr) - 1
+        cuts = np.searchsorted(indptr, np.linspace(0, len(s.rows), 4 * threads)[1:-1]).tolist() if threads > 1 else []
+        _spread(work, pairwise([0, *cuts, last]), threads)
         return out
 
     def loss(self, margins: NDArray[np.float32], label: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -289,6 +308,13 @@ def _spread(work: Callable[[int, int], None], spans: Iterable[tuple[int, int]], 
             done.result()
 
 
+def _free_cores() -> int:
+    """Cores for the main thread of the first process; 1 for an engine's workers, who fill the cores between them."""
+    if threading.current_thread() is not threading.main_thread() or multiprocessing.parent_process() is not None:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
 def _pointers(data: Blocks) -> NDArray[np.int64]:
     return frozen(np.concatenate([[0], np.cumsum(data.counts)]).astype(ROW))
 
@@ -306,9 +332,10 @@ def _terms(personal: Personal, width: int) -> tuple[NDArray[Any], ...]:
     return intercept, scale, coef.values, coef.indptr, columns.values, columns.indptr
 
 
-def _everybody(start: State) -> tuple[NDArray[Any], ...]:
-    nowhere = np.zeros(2, ROW)
-    return start["intercept"], np.ones(1, REAL), np.empty(0, REAL), nowhere, np.empty(0, COLUMN), nowhere
+def _everybody(start: State, spans: int) -> tuple[NDArray[Any], ...]:
+    nowhere = np.zeros(spans + 1, ROW)
+    intercept = np.repeat(start["intercept"], spans)
+    return intercept, np.ones(spans, REAL), np.empty(0, REAL), nowhere, np.empty(0, COLUMN), nowhere
 
 
 def _check_width(start: State, data: Blocks) -> None:

@@ -84,9 +84,9 @@ class ModelDraft:
 
 
 @contextmanager
-def new_model(path: Path, overwrite: bool = False) -> Iterator[ModelDraft]:
-    """A draft of the model at `path`; it is thrown away unless it is committed."""
-    with ModelFolder.draft(path, overwrite=overwrite) as draft:
+def new_model(path: Path, overwrite: bool = False, resume: bool = False) -> Iterator[ModelDraft]:
+    """A draft of the model at `path`; it is thrown away unless it is committed, but for what it may `resume` from."""
+    with ModelFolder.draft(path, overwrite, resume) as draft:
         yield ModelDraft(draft)
 
 

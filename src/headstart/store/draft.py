@@ -14,7 +14,7 @@ from headstart.errors import ModelError
 from headstart.store.files import LOCK, Checksum, checksums, locked, names_below, sync
 from headstart.store.manifest import MANIFEST, VERSION, VERSIONS, Manifest
 
-_DRAFT = ".draft"
+_DRAFT, _UNFINISHED = ".draft", ".unfinished"
 _OURS = {LOCK, VERSIONS, f".{MANIFEST}.tmp"}
 
 
@@ -22,12 +22,13 @@ class Draft:
     """Holds the writers' lock of the model at `path` and gives a folder to write a version into.
 
     Leaving the block without `commit` removes what was written. What a killed writer left behind is removed by the
-    next one.
+    next one, but for the folder `unfinished`, which is anybody's to make and holds what a writer may resume from.
 
     Parameters
     ----------
     path : folder of the model; made if it is absent
     overwrite : replace the model that is there
+    resume : keep what is in `unfinished` when entering, and when leaving without `commit`
 
     Raises
     ------
@@ -36,9 +37,10 @@ class Draft:
         another process is writing
     """
 
-    def __init__(self, path: Path, overwrite: bool = False) -> None:
-        self.path, self._overwrite = path, overwrite
+    def __init__(self, path: Path, overwrite: bool = False, resume: bool = False) -> None:
+        self.path, self._overwrite, self._resume = path, overwrite, resume
         self.folder = path / VERSIONS / _DRAFT
+        self.unfinished = path / VERSIONS / _UNFINISHED
         self._held = ExitStack()
         self._existed = True
 
@@ -51,7 +53,7 @@ class Draft:
             raise ModelError(f"{self.path} cannot be written: {error.strerror}; choose another folder") from error
         try:
             self._refuse()  # another writer may have been faster
-            self._clean()
+            self._clean(self._resume)
             self.folder.mkdir(parents=True)
         except BaseException:
             self._held.close()
@@ -60,8 +62,8 @@ class Draft:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         with self._held:
-            self._clean()
-            if not (self.path / MANIFEST).exists():
+            self._clean(self._resume)
+            if not (self.path / MANIFEST).exists() and not self.unfinished.exists():
                 _remove_if_empty(self.path / VERSIONS)
                 (self.path / LOCK).unlink(missing_ok=True)
                 if not self._existed:
@@ -88,7 +90,7 @@ class Draft:
         sync(versions)
         manifest = Manifest(version, dict(fields), {name: new.get(name) or known[name] for name in names})
         manifest.write(self.path)
-        self._clean()
+        self._clean(resume=False)
         return Manifest.read(self.path)
 
     def _refuse(self) -> None:
@@ -110,8 +112,10 @@ class Draft:
         if not self._overwrite:
             raise ModelError(f"{path} already holds a model; give --overwrite to replace it, or another folder")
 
-    def _clean(self) -> None:
-        """Remove every version that the manifest does not name."""
+    def _clean(self, resume: bool) -> None:
+        """Remove every version that the manifest does not name, and what is unfinished unless it may `resume`."""
+        if not resume:
+            shutil.rmtree(self.unfinished, ignore_errors=True)
         current = Manifest.read(self.path).version if (self.path / MANIFEST).exists() else None
         shutil.rmtree(self.folder, ignore_errors=True)
         for entry in _numbered(self.path / VERSIONS):
@@ -126,7 +130,9 @@ def _foreign(path: Path) -> list[str]:
     if entries and LOCK not in entries:  # every writer makes it first
         return sorted(entries)
     below = {entry.name for entry in (path / VERSIONS).iterdir()} if VERSIONS in entries else set()
-    return sorted(entries - _OURS) + sorted(name for name in below if name != _DRAFT and not VERSION.fullmatch(name))
+    return sorted(entries - _OURS) + sorted(
+        name for name in below if name not in (_DRAFT, _UNFINISHED) and not VERSION.fullmatch(name)
+    )
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -65,9 +65,9 @@ class ModelFolder:
                 # a writer replaced the version meanwhile: read the new one
 
     @staticmethod
-    def draft(path: Path, overwrite: bool = False) -> Draft:
+    def draft(path: Path, overwrite: bool = False, resume: bool = False) -> Draft:
         """A new version to write, see `Draft`."""
-        return Draft(path, overwrite)
+        return Draft(path, overwrite, resume)
 
     @property
     def folder(self) -> Path:

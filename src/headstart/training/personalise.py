@@ -54,15 +54,18 @@ class _Work:
 def shards(plan: Plan, events: NDArray[np.int64], rows: int = ROWS_PER_SHARD) -> Iterator[Shard]:
     """Cut the users with a personal model into shards of one tick and about `rows` events (U,) each.
 
-    The heaviest come first, so that none is left to run alone at the end.
+    Users with as many events or more have a shard to themselves. Theirs come first, the heaviest at the beginning, so
+    that none is left to run alone at the end; the other shards are of a size.
     """
-    number = 0
-    for tick in np.unique(plan.ticks[plan.personal]):
-        members = np.flatnonzero(plan.personal & (plan.ticks == tick))
+    heavy = np.flatnonzero(plan.personal & (events >= rows))
+    parts = [heavy[[k]] for k in np.argsort(-events[heavy], kind="stable")]
+    light = plan.personal & (events < rows)
+    for tick in np.unique(plan.ticks[light]):
+        members = np.flatnonzero(light & (plan.ticks == tick))
         piece = (np.cumsum(events[members]) - events[members]) // rows
-        for part in np.split(members, np.flatnonzero(np.diff(piece)) + 1):
-            yield Shard(number, int(tick), part)
-            number += 1
+        parts += np.split(members, np.flatnonzero(np.diff(piece)) + 1)
+    for number, part in enumerate(parts):
+        yield Shard(number, int(plan.ticks[part[0]]), part)
 
 
 def personalise(

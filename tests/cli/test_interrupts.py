@@ -91,7 +91,7 @@ CAUSES = {
     "no memory": (
         MemoryError(),
         1,
-        "headstart: there is not enough memory; give fewer columns, --max-events, or a lower",
+        "headstart: there is not enough memory; give fewer columns, --max-events, a lower",
     ),
     "ctrl-c": (KeyboardInterrupt(), 130, "headstart: interrupted; nothing was left half-written\n"),
     "full disk": (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from headstart.cli import options
 from headstart.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SCALE = "newsportal"
 """Takes minutes and gigabytes, so it only runs where it is named."""

@@ -31,6 +31,9 @@ from headstart.scoring import Scorer
 
 STAGE = "bench netflix"
 BATCH = 1 << 20
+NAMES = ("global", "personal", "posterior")
+"""What is judged: personal models are those of by-abundance, and the posterior's."""
+
 TRAIN, TEST, ANSWER = "train.parquet", "test.parquet", "found.json"
 
 
@@ -68,7 +71,7 @@ def measure(progress: Progress = silent, size: Size | None = None) -> Measured:
         progress(STAGE, 2, 2)
     seconds = found["seconds"]
     total = sum(seconds.values())
-    above = ", ".join(f"{name} {found[name]:.4f} ({found[name] / floor - 1:+.2%})" for name in ("global", "personal"))
+    above = ", ".join(f"{name} {found[name]:.4f} ({found[name] / floor - 1:+.2%})" for name in NAMES)
     stages = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
     notes = (
         f"{size.ratings}; k = {size.k}, {size.ticks} epochs, {size.threads} threads; {total:.0f} s in all ({stages}), "
@@ -117,10 +120,14 @@ def walk(folder: Path, k: int, ticks: int, threads: int, memory: str, **settings
     lap("global training")
     fitted = branch("by-abundance", BranchSettings(ticks=ticks, rate=family.habits.rate)).fit(task)
     lap("personal training")
-    scorer = Scorer(fitted)
-    (blocks,), _ = scorer.blocks(test)
-    margins = {name: scorer.score_blocks([blocks], name == "global").margin for name in ("global", "personal")}
-    errors = {name: _pooled(margin, blocks) for name, margin in margins.items()}
+    refitted = branch("posterior", BranchSettings(ticks=ticks)).fit(task)
+    lap("posterior")
+    scorers = dict(zip(NAMES, (Scorer(fitted), Scorer(fitted), Scorer(refitted)), strict=True))
+    (blocks,), _ = scorers["personal"].blocks(test)
+    errors = {
+        name: _pooled(scorer.score_blocks([blocks], name == "global").margin, blocks)
+        for name, scorer in scorers.items()
+    }
     lap("evaluation")
     errors["mean"] = _pooled(np.full(len(blocks.label), mean, np.float32), blocks)
     served = float(np.mean(fitted.terms[0].plan.personal))

@@ -83,16 +83,28 @@ class _Ratings:
     @classmethod
     def of(cls, data: Blocks, mean: float, count: int) -> _Ratings:
         check_rows(data)
-        rows = data.rows()
-        item, weight = data.item[rows], aligned(data.weight, rows, 1)
-        kept = (item >= 0) & (item < count) & (weight > 0)
-        rating = (aligned(data.label, rows, 0) - aligned(data.offset, rows, 0) - REAL(mean))[kept]
-        item, weight = item[kept], weight[kept] if data.weight.size else np.empty(0, REAL)
+        # A column is copied only where some of its rows are left out: this may be the whole of a log.
+        rows = slice(None) if _is_whole(data) else data.rows()
+        item, label, weight, offset = (
+            column[rows] if column.size else column for column in (data.item, data.label, data.weight, data.offset)
+        )
+        kept = (item >= 0) & (item < count) & (weight > 0 if weight.size else True)
+        sizes = data.counts
+        if not kept.all():
+            before = np.concatenate([[0], np.cumsum(kept)])
+            ends = np.cumsum(sizes)
+            sizes = before[ends] - before[ends - sizes]
+            item, label, weight, offset = (
+                column[kept] if column.size else column for column in (item, label, weight, offset)
+            )
         if not len(item):
             raise DataError("no rating has a weight and a known item; there is nothing to fit the item side to")
-        sizes = np.bincount(np.repeat(np.arange(len(data)), data.counts)[kept])
+        rating = label - REAL(mean)
+        if offset.size:
+            rating -= offset
         pointers = np.concatenate([[0], np.cumsum(sizes[sizes > 0])]).astype(ROW)
-        turned = csr_array((np.arange(len(item)), item, pointers), (len(pointers) - 1, count)).tocsc()
+        number = np.arange(len(item), dtype=COLUMN if len(item) < 2**31 else ROW)
+        turned = csr_array((number, item, pointers), (len(pointers) - 1, count)).tocsc()
         order, user = turned.data, turned.indices.astype(COLUMN)
         by_item = user, rating[order], weight[order] if len(weight) else weight
         both = (tuple(frozen(column) for column in side) for side in ((item, rating, weight), by_item))
@@ -172,6 +184,12 @@ def refit(start: State, data: Blocks, rounds: int, threads: int, progress: Progr
                 sides = _weigh_items(pool, ratings, sides, means, spread)
             progress(STAGE, number + 1, rounds or ALONE)
     return sides.state(start)
+
+
+def _is_whole(data: Blocks) -> bool:
+    """Whether the users' rows, in turn, are all rows of the matrix."""
+    ends = np.array_equal(data.start[1:], data.stop[:-1]) and data.start[0] == 0
+    return bool(ends and data.stop[-1] == len(data.item))
 
 
 def _weigh_users(

@@ -53,6 +53,7 @@ class Size:
     decay: float = 0.5
     l2: float = 2.0
     row_l2: float = 0.01
+    rounds: int = 8
 
 
 def measure(progress: Progress = silent, size: Size | None = None) -> Measured:

@@ -9,12 +9,12 @@ import click
 
 from headstart.cli import options
 
-DEFAULT = "global,local,as-printed,by-abundance"
-
 
 @click.command("compare")
 @options.source
-@click.option("--methods", type=options.NAMES, default=DEFAULT, show_default=True, help="Or all.")
+@click.option(
+    "--methods", type=options.NAMES, help="Or all. [global,local,as-printed,by-abundance; mf also what else it has]"
+)
 @options.training
 @options.splitting
 @options.judging
@@ -35,9 +35,10 @@ def command(**given: Any) -> None:
     from headstart.methods import METHODS, split_by_family
     from headstart.store.files import write_json
 
-    methods = methods_of(given, METHODS if "all" in given["methods"] else given["methods"])
     with progress() as report:
         trainer = trainer_of(given, report)
+        named = trainer.family.habits.compared if given["methods"] is None else given["methods"]
+        methods = methods_of(given, METHODS if "all" in named else named)
         split_by_family(methods, trainer.family)
         source = open_source(given, trainer.family, report)
         trainer = replace(trainer, features=source.features)

@@ -127,6 +127,7 @@ class Habits:
     alone : name of the one that, set to True, lets a user's own training read nothing shared, for the method local;
         None: the family needs none, its state at tick 0 knows nothing of others
     refits : whether it is a `Refitting` family
+    compared : methods that are set side by side where none are named
     """
 
     ticks: int = 100
@@ -141,6 +142,7 @@ class Habits:
     joint: str | None = None
     alone: str | None = None
     refits: bool = False
+    compared: tuple[str, ...] = ("global", "local", "as-printed", "by-abundance")
 
 
 class ModelFamily(Protocol):

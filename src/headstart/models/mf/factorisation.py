@@ -91,6 +91,7 @@ class MatrixFactorization(EveryItem, RefitsItems):
         joint="joint",
         alone="alone",
         refits=True,
+        compared=("global", "local", "mtl", "as-printed", "by-abundance", "fine-tune", "posterior"),
     )
 
     def __post_init__(self) -> None:

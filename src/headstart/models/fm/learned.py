@@ -40,9 +40,6 @@ MOST_FEATURES = 63
 MOMENT_ROWS = 100_000
 """Rows that moments are taken of, about: those of 1,000 users at most."""
 
-LEAST_SHARE = 0.01
-"""Of a candidate in the mix: one of less is not worth training."""
-
 STAGE = "learning how users differ"
 
 
@@ -132,7 +129,7 @@ class Learns:
 
     def lesson(self, state: State, names: Sequence[str], counts: NDArray[np.int64]) -> Sequence[str]:
         """What was learned, in sentences; `counts` are the users' rows (U,)."""
-        mix, features = _mix(state), state["shared.own_features"]
+        mix, features = state[MIX], state["shared.own_features"]
         deviation = np.sqrt(state["shared.own_variance"])
         own, factors = deviation[1 : len(features) + 1], deviation[len(features) + 1 :]
         found = [
@@ -142,7 +139,7 @@ class Learns:
         if len(own):
             first = ", ".join(names[features[place]] for place in np.argsort(-own, kind="stable")[:3])
             found.append(f"by {np.median(own):.2f} in the weight of a feature, most of {first}")
-        if mix[0] >= 1 - LEAST_SHARE:
+        if mix[0] >= 1:
             return [*found, "held-out rows did not gain by it: every user keeps the global model"]
         around, afresh = mix[1 : len(PULLS) + 1].sum(), mix[len(PULLS) + 1 :].sum()
         found.append(
@@ -161,7 +158,7 @@ def fit_users(
     ----------
     part_of : the rows of the shard, users being as given
     """
-    mix, features, place = _mix(start), start["shared.own_features"], Own.of_start(start, shard)
+    mix, features, place = start[MIX], start["shared.own_features"], Own.of_start(start, shard)
     middle = mean_users(start, len(shard))
     new = ~np.isin(entity_keys(shard.users), start[USER_KEY])
     failed = np.zeros(len(shard), np.bool_)
@@ -221,13 +218,6 @@ def _owned(
     none = np.empty((0, factors.shape[1]), REAL)
     own = bias.astype(REAL), factors.astype(REAL)
     return Own(*own, np.tile(features, users), begin, weights.astype(REAL).reshape(-1), none)
-
-
-def _mix(start: State) -> NDArray[np.float64]:
-    """Weights of the candidates; what is left out goes to the global model."""
-    kept: NDArray[np.float64] = np.where(start[MIX] >= LEAST_SHARE, start[MIX], 0.0)
-    kept[0] = 1.0 - kept[1:].sum()
-    return kept
 
 
 def _varying(part: Part, features: NDArray[np.int32]) -> NDArray[np.int32]:

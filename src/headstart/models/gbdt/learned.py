@@ -38,11 +38,8 @@ MOST_CUTS = 63
 MOMENT_ROWS = 100_000
 """Rows that moments are taken of, about: those of 1,000 users at most."""
 
-LEAST_SHARE = 0.01
-"""Of a candidate in the mix: one of less is not worth training."""
-
 WORTH_TREES = 0.05
-"""The same of the last candidate, whose trees take longer; a lesser share goes to the effects beneath them."""
+"""Of the last candidate in the mix: trees take long, and a lesser share goes to the effects beneath them."""
 
 STAGE = "learning how users differ"
 
@@ -82,7 +79,7 @@ class Learns:
             first = ", ".join(list(most)[:3])
             typical = float(np.median(deviation[1:]))
             found.append(f"by {typical:.2f} in what a cut of a feature means to them, most in {first}")
-        if mix[0] >= 1 - LEAST_SHARE:
+        if mix[0] >= 1:
             return [*found, "held-out rows did not gain by it: every user keeps the global model"]
         effects_share = float(mix[1:].sum())
         pull = float(np.exp(mix[1:] @ np.log([*PULLS, PULLS[BENEATH]]) / effects_share))
@@ -130,13 +127,11 @@ def fit_users(grow: Grow, objective: Objective, start: State, shard: Blocks, ord
 
 
 def _mix(start: State) -> NDArray[np.float64]:
-    """Weights of the candidates; what is left out goes to the global model."""
+    """Shares of the candidates."""
     mix: NDArray[np.float64] = start[MIX].copy()
     if mix[-1] < WORTH_TREES:
         mix[1 + BENEATH], mix[-1] = mix[1 + BENEATH] + mix[-1], 0.0
-    kept = np.where(mix >= LEAST_SHARE, mix, 0.0)
-    kept[0] = 1.0 - kept[1:].sum()
-    return kept
+    return mix
 
 
 def _modes(

@@ -25,9 +25,6 @@ from headstart.progress import Progress, silent
 WIDTHS = (1.0, 0.5)
 """Factors of each part, as a share of the family's. The first part is the method `posterior`."""
 
-LEAST_SHARE = 0.01
-"""Of a part in the mix: one of less is left out."""
-
 KEPT = ("mu", "user_mean", "user_precision", "noise", "item_variance")
 """What a part keeps of its own, beside its items."""
 
@@ -58,7 +55,7 @@ class Learns:
 
     def lesson(self, state: State, names: Sequence[str], counts: NDArray[np.int64]) -> Sequence[str]:
         """What was learned, in sentences; `counts` are the users' ratings (U,)."""
-        first, mix = _part(state, 0), _mix(state)
+        first, mix = _part(state, 0), state[MIX]
         spread = np.linalg.inv(first["shared.user_precision"])
         noise, level = float(first["shared.noise"][0]), float(spread[-1, -1])
         widths = np.diff(state["shared.ends"]) - 1
@@ -97,7 +94,7 @@ def user_side(
     known : whether the path has a place for the user, (U,); others are taken for the mean user
     bias, factors : at that place
     """
-    mix = _mix(start)[1:]
+    mix = start[MIX][1:]
     shares = mix / mix.sum() if mix.any() else np.eye(len(mix))[0]
     sides = [_part(start, c)["shared.user_mean"][None, :] for c in range(len(shares))]
     means = _mixed(start, [np.zeros((1, factors.shape[1] + 1)), *sides], np.append(0.0, shares)[:, None])
@@ -117,7 +114,7 @@ def fit_users(
     places : what `user_side` says of them, float32 (U, k + 1)
     """
     users, failed = len(shard), np.zeros(len(shard), np.bool_)
-    shares: NDArray[np.float64] = np.tile(_mix(start)[:, None], (1, users))
+    shares: NDArray[np.float64] = np.tile(start[MIX][:, None], (1, users))
     known = np.isin(entity_keys(shard.users), start[USER_KEY])
     shares[1, ~known] += shares[0, ~known]
     shares[0, ~known] = 0.0
@@ -155,10 +152,3 @@ def _part(start: State, number: int) -> State:
 
 def _of(part: State, name: str) -> NDArray[Any]:
     return part[name if name == "mu" else f"shared.{name}"]
-
-
-def _mix(start: State) -> NDArray[np.float64]:
-    """Shares of the global model and of the parts; what is left out goes to the largest."""
-    kept: NDArray[np.float64] = np.where(start[MIX] >= LEAST_SHARE, start[MIX], 0.0)
-    kept[np.argmax(kept)] += 1.0 - kept.sum()
-    return kept

@@ -75,7 +75,9 @@ class Moments:
         said = margin if squared else 1.0 / (1.0 + np.exp(-margin))
         errors, curvatures = w * (label - said), w if squared else w * said * (1.0 - said)
         parts = (slice(low, high) for low, high in pairwise(indptr.tolist()) if low < high)
-        terms = [_of_user(columns[part].astype(np.float64), errors[part], curvatures[part]) for part in parts]
+        weights = [(part, 1.0 / (part.stop - part.start + ROWS) ** 2) for part in parts]
+        found = [(share, of_user(columns[p].astype(np.float64), errors[p], curvatures[p])) for p, share in weights]
+        terms = [(share * square, share * excess) for share, (square, excess) in found]
         width = columns.shape[1]
         square = np.sum([square for square, _ in terms], axis=0) if terms else np.zeros((width, width))
         excess = np.array([excess for _, excess in terms]).reshape(-1, width)
@@ -99,14 +101,19 @@ class Moments:
         return np.maximum(found, FLOOR * common), common
 
 
-def _of_user(columns: Matrix, errors: Matrix, curvatures: Matrix) -> tuple[Matrix, Matrix]:
-    share = 1.0 / (len(errors) + ROWS) ** 2
-    hessian = columns.T @ (columns * curvatures[:, None])
+def of_user(columns: Matrix, errors: Matrix, curvatures: Matrix) -> tuple[Matrix, Matrix]:
+    """Squares of a user's Hessian, entry by entry, (m, m), and of the gradient (m,), each less what is noise.
+
+    Parameters
+    ----------
+    columns : (n, m), what effects are multiplied by
+    errors, curvatures : (n,), first and second derivative of each row's loss, weight included
+    """
     square = columns**2
-    noise = square.T @ errors**2
-    # A row's own square is in the noise: what is left of E[g^2] are products of two rows.
+    # A row's own square is noise, in the gradient and in the Hessian: what is left of E[g^2] are products of two rows.
     twice = (square * (curvatures**2)[:, None]).T @ square
-    return share * (hessian**2 - twice), share * ((columns.T @ errors) ** 2 - noise)
+    hessian = columns.T @ (columns * curvatures[:, None])
+    return hessian**2 - twice, (columns.T @ errors) ** 2 - square.T @ errors**2
 
 
 def some_users(counts: NDArray[np.int64], rows: int) -> NDArray[np.int64]:

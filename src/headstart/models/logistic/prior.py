@@ -12,7 +12,7 @@ from scipy.special import expit, logsumexp
 
 from headstart.data.blocks import Blocks, aligned
 from headstart.kernels.dtypes import REAL, SUM
-from headstart.kernels.moments import FLOOR, ROWS, TINY, some_users
+from headstart.kernels.moments import FLOOR, ROWS, TINY, of_user, some_users
 from headstart.models.family import State
 
 Matrix = NDArray[np.float64]
@@ -167,10 +167,7 @@ def _moments(
     chance = expit(x @ theta[columns] + theta[-1] + offset)
     error = weight * (chance - data.label[rows])
     curved = chance * (1 - chance)
-    # Of products of two rows' errors those of a row with itself are noise, in the gradient and in the Hessian.
-    x, curves = np.column_stack([x, np.ones(len(rows))]), weight * curved
-    square = (x.T @ (x * curves[:, None])) ** 2 - (x**2).T @ (x**2 * curves[:, None] ** 2)
-    excess = (x.T @ error) ** 2 - (x**2).T @ error**2
+    square, excess = of_user(np.column_stack([x, np.ones(len(rows))]), error, weight * curved)
     columns = np.append(columns, len(theta) - 1)
     if count == len(theta) == len(columns):
         return square, excess, float(curved.mean())

@@ -77,7 +77,9 @@ class HistoryBoosting:
         if search.fits == 1:
             return [replace(self, ticks=self.ticks or GradientBoosting.habits.ticks)]
         usual = GradientBoosting.habits.try_ticks
-        tried = (self.ticks,) if self.ticks else search.grid.ticks if search.habits.gains else usual
+        tried = (
+            (self.ticks,) if self.ticks else search.grid.ticks if search.habits == GradientBoosting.habits else usual
+        )
         shapes = sorted(product(LEAVES, RATES), key=lambda one: one != (self.leaves, self.learning_rate))
         made = [replace(self, leaves=leaves, learning_rate=rate, ticks=t) for leaves, rate in shapes for t in tried]
         return made[: search.fits]

@@ -53,9 +53,7 @@ class Task:
     new_store: Callable[[], PersonalStore] = MemoryStore
     _blocks: dict[str, Blocks] = field(default_factory=dict, repr=False)
     _paths: dict[ModelFamily, GlobalPath] = field(default_factory=dict, repr=False)
-    _refits: dict[int, GlobalPath] = field(default_factory=dict, repr=False)
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
-    _seen: list[PersonalStore | None] = field(default_factory=list, repr=False)
     _whole: Task | None = field(default=None, repr=False)
 
     @property
@@ -66,9 +64,7 @@ class Task:
     @property
     def seen(self) -> PersonalStore | None:
         """The items of each user's events, for lists of recommendations; of some users nobody asks for lists."""
-        if self._whole is None and not self._seen:
-            self._seen.append(seen_in(self.blocks()))
-        return self._seen[0] if self._seen else None
+        return None if self._whole else self.once("seen", lambda: seen_in(self.blocks()))
 
     @property
     def borders(self) -> Borders:
@@ -113,11 +109,13 @@ class Task:
         if self._whole is not None:
             return self._whole.refitted(ticks)
         path = self.path(ticks)
-        if path.stopped not in self._refits:
+
+        def refit() -> GlobalPath:
             family = cast(Refitting, self.family)
             state = family.refit(path.end(), self.blocks(), self.engine.width, self.progress)
-            self._refits[path.stopped] = GlobalPath.record([path.stopped], [state], path.planned)
-        return replace(self._refits[path.stopped], planned=path.planned)
+            return GlobalPath.record([path.stopped], [state], path.planned)
+
+        return replace(self.once(("refit", path.stopped), refit), planned=path.planned)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` makes, kept under `key`: for what is the same in all of a method's trials."""
@@ -130,11 +128,11 @@ class Task:
         """The same task for the personal models of the users at `positions` alone; path and borders are everybody's."""
         self.path()
         blocks = {bag: every.select(positions) for bag, every in self._blocks.items()}
-        return replace(self, progress=silent, _blocks=blocks, _seen=[], _kept={}, _whole=self)
+        return replace(self, progress=silent, _blocks=blocks, _kept={}, _whole=self)
 
     def on(self, log: EventLog) -> Task:
         """The same task on other rows of the same users, with the features that there are."""
-        return replace(self, log=log, _blocks={}, _paths={}, _refits={}, _seen=[], _kept={}, _whole=None)
+        return replace(self, log=log, _blocks={}, _paths={}, _kept={}, _whole=None)
 
     def end_at(self, stop: int) -> None:
         """Let global training end at `stop`, as if it had never gone on."""

@@ -14,8 +14,9 @@ from typing import Any
 REFERENCE = "learned"
 HEAD = """# Every method on every data set
 
-Made by `scripts/tabulate_methods.py` from `headstart compare --dataset D --model M --methods all --json F`;
-[methods](methods.md) says what the methods are, and what the tables say.
+Made by `scripts/tabulate_methods.py` from `headstart compare --dataset D --model M --methods all --json F`
+(`--split random` of factorisations); [methods](methods.md) says what the methods are, what the tables say, and what
+was left out on completejourney.
 
 Differences are a method's less those of `learned`, with the simultaneous 95 % interval over all pairs and metrics;
 **bold** where it excludes 0. *Harmed*: users whose held-out loss is above the global model's; *surely*: one-sided

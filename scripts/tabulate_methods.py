@@ -19,7 +19,8 @@ Made by `scripts/tabulate_methods.py` from `headstart compare --dataset D --mode
 was left out on completejourney.
 
 Differences are a method's less those of `learned`, with the simultaneous 95 % interval over all pairs and metrics;
-**bold** where it excludes 0. *Harmed*: users whose held-out loss is above the global model's; *surely*: one-sided
+**bold** where it excludes 0. Log-loss and AUC are means over the users with test rows of both classes; *gain* is the
+mean over all users with test rows of the global model's loss less the method's. *Harmed*: users whose held-out loss is above the global model's; *surely*: one-sided
 5 %, beside what chance alone gives. *Worst decile*: loss above global's, mean over the tenth of users who lose most.
 *Fits*: how often a method was trained to choose its settings, at most 24.
 """
@@ -62,6 +63,7 @@ def row(found: Mapping[str, Any], method: Mapping[str, Any]) -> str:
         cell(found, name, f"pooled_{first}" if rating else first),
         number(whole[second]),
         cell(found, name, f"pooled_{second}" if rating else second),
+        f"{method['mean_gain']:+.4f}".replace("0.", ".", 1),
         f"{100 * method['harmed']:.1f}",
         f"{100 * harm['share']:.1f} ({100 * harm['chance']:.1f})",
         f"{method['harm']:.3g}",
@@ -86,7 +88,7 @@ def section(found: Mapping[str, Any]) -> str:
     family = found["methods"][0]["family"]
     first, second = ("RMSE", "MAE") if rating else ("log-loss", "AUC")
     title = f"## {found['dataset']}, {family}{', ratings' if rating else ''}"
-    names = [first, "difference", second, "difference", "harmed %", "surely % (chance)", "harm", "worst decile"]
+    names = [first, "difference", second, "difference", "gain", "harmed %", "surely % (chance)", "harm", "worst decile"]
     columns = ["method", *names, "served personally %", "fits", "s to choose", "s to fit"]
     counts = f"{found['n_users']:,} users, {found['n_events']:,} events, {found['n_test_events']:,} of them held out"
     lines = [title, "", f"{counts} ({found['split']}, seed {found['seed']}); settings chosen by {found['select']}.", ""]

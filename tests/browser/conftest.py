@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headstart import report
 from headstart.cli.main import main
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -255,3 +256,59 @@ def hostile(tmp_path_factory) -> Files:
     pq.write_table(pa.table(columns), folder / "<b>log & co.parquet")
     roles = ("--user", "user", "--label", "click", "--ticks", 10, "--rate", 0.25, "--show-ids")
     return Files.of(folder, folder / "<b>log & co.parquet", *roles)
+
+
+def spread(draw, middle):
+    """A mean and an interval of each metric."""
+    means = middle + draw.normal(scale=0.01, size=4)
+    return {
+        name: {"mean": mean, "lo": mean - 0.02, "hi": mean + 0.02, "sd": 0.01}
+        for name, mean in zip(("auc", "map", "mrr", "ndcg"), means.tolist(), strict=True)
+    }
+
+
+@pytest.fixture(scope="session")
+def reproduced(clicks, ratings, hostile, tmp_path_factory) -> Files:
+    """A report of several chapters, one of them of hostile names; its pictures of other experiments are made up."""
+    draw = np.random.default_rng(7)
+    folder = tmp_path_factory.mktemp("reproduced")
+    curved = ("global", "local", "as-printed", "by-abundance", "mtl", PAYLOAD)
+    curves = [
+        {"method": name, "ticks": ticks, "metrics": spread(draw, 0.6 + 0.02 * k)}
+        for k, name in enumerate(curved)
+        for ticks in (1, 2, 5, 10, 50, 200)
+    ]
+    trees = [
+        {"name": name, "metrics": spread(draw, 0.6)}
+        for name in (*(f"{kind} {n}" for kind in ("global", "local") for n in (20, 50)), "adaptive 20+50")
+    ]
+    shares = [
+        {"share": share, "family": family, "method": name, "metrics": spread(draw, 0.6)}
+        for family in ("logistic", "gbdt")
+        for name in ("global", "local", "by-abundance")
+        for share in (0.2, 0.6, 1.0)
+    ]
+    said = {"paper": "Adaptive beats global.", "ours": PAYLOAD}
+    found = {
+        "dataset": "toy",
+        "title": PAYLOAD,
+        "seed": 0,
+        "version": "1",
+        "statistics": [{"name": PAYLOAD, "published": False, "users": 9, "events": 90}],
+        "claims": [{"about": "size", "family": "mf", "agrees": way, **said} for way in ("yes", "partly", "no")],
+        "printed": [{**one, "ours": one["name"]} for one in trees],
+        "chapters": {
+            "logistic": {**json.loads(clicks.numbers.read_text()), "more": {"curves": {"points": curves, "note": ""}}},
+            "gbdt": {**json.loads(hostile.numbers.read_text()), "more": {"trees": {"seeds": 2, "rows": trees}}},
+            "mf": {**json.loads(ratings.numbers.read_text()), "more": {}},
+        },
+        "shares": {"points": shares, "note": ""},
+        "families": [{"metric": "auc", "a": "gbdt global", "b": "logistic global", "diff": 0.2, "lo": 0.1, "hi": 0.3}],
+        "not_run": {"nothing": PAYLOAD},
+        "seconds": 1.0,
+    }
+    made, laid = Files(folder / "r.html", folder / "r.md", folder / "r.json"), report.reproduction(found)
+    made.page.write_text(report.page(laid), "utf-8")
+    made.text.write_text(report.markdown(laid), "utf-8")
+    made.numbers.write_text(json.dumps(found), "utf-8")
+    return made

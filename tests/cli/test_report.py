@@ -28,7 +28,9 @@ class Reports:
     @property
     def data(self):
         """What is embedded in the page."""
-        return json.loads(self.page.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+        return json.loads(self.page.split('<script type="application/json" id="data">')[1].split("</script>")[0])[
+            "chapters"
+        ][0]
 
 
 def made(headstart, logs, folder: Path, *more) -> Reports:

@@ -21,6 +21,10 @@ from headstart.report.table import count as whole
 from headstart.report.table import percent as share
 
 Plain = Mapping[str, Any]
+BANDS = (
+    " Bands are 95 % intervals of means over users; as all methods have the same users, two lines may differ though"
+    " their bands overlap."
+)
 
 
 def curves(document: Plain) -> Picture:
@@ -41,11 +45,18 @@ def curves(document: Plain) -> Picture:
         "curves",
         "Against training epochs",
         "Each line is a method, each point a model planned for T ticks: t_u global ones, then T - t_u personal ones."
+        + BANDS
         + _said(document),
         {"": "; ".join(f"{name_of(m)} is best for {p['method']} at T = {p['ticks']}" for m, p in best.items()) + "."},
         "lines",
         [Frame("curves", ["method", "T", "metric", "mean", "lo", "hi"], frame)],
-        {"x": "T", "axis": "T, ticks of training", "metrics": _metrics(metrics), "log": True},
+        {
+            "x": "T",
+            "axis": "T, ticks of training, log scale",
+            "metrics": _metrics(metrics),
+            "lines": [{"name": name, "method": name, "dash": 0} for name in dict.fromkeys(p["method"] for p in points)],
+            "log": True,
+        },
         [Table("curves-table", "Metrics by T", ["method", "T", *(name_of(m) for m in metrics)], rows)],
     )
 
@@ -59,15 +70,19 @@ def trees(document: Plain) -> Picture:
         for m in metrics
     ]
     rows = [[words(row["name"]), *(_mean_sd(row["metrics"][metric]) for metric in metrics)] for row in document["rows"]]
-    first = metrics[0]
-    pick = max if higher(first) else min
-    best = pick(document["rows"], key=lambda row: row["metrics"][first]["mean"] or 0.0)
+    best = {m: _best(document["rows"], m) for m in metrics[:4]}
     return Picture(
         "trees",
         "Trees: global, local, adaptive",
         f"Mean over {document['seeds']} seeds; bars are one standard deviation to either side. Adaptive A+B: A global"
         " trees, then B of the user's own.",
-        {"": f"{name_of(first)} is best for {best['name']}: {number(best['metrics'][first]['mean'])}."},
+        {
+            "": "; ".join(
+                f"{name_of(m)} is best for {row['name']}: {number(row['metrics'][m]['mean'])}"
+                for m, row in best.items()
+            )
+            + "."
+        },
         "trees",
         [Frame("trees", ["model", "metric", "mean", "sd"], frame)],
         {"metrics": _metrics(metrics), "seeds": document["seeds"]},
@@ -86,6 +101,7 @@ def shares(document: Plain) -> Picture:
     """A metric against the share of the training data."""
     points = document["points"]
     metrics = list(points[0]["metrics"])
+    families = list(dict.fromkeys(p["family"] for p in points))
     frame = [
         [_model(p), p["share"], metric, m["mean"], m.get("lo"), m.get("hi")]
         for p in points
@@ -97,14 +113,23 @@ def shares(document: Plain) -> Picture:
         "shares",
         "Against the share of training data",
         "Models trained on the given share of each user's training events, judged on the same test events."
-        + _said(document),
+        " Colours and symbols are methods, solid and dashed lines are model families." + BANDS + _said(document),
         {
             "": "; ".join(f"{name_of(m)} is best for {_model(p)} at {100 * p['share']:.0f} %" for m, p in best.items())
             + "."
         },
         "lines",
         [Frame("shares", ["method", "share", "metric", "mean", "lo", "hi"], frame)],
-        {"x": "share", "axis": "share of the training events", "metrics": _metrics(metrics), "percent": True},
+        {
+            "x": "share",
+            "axis": "share of the training events",
+            "metrics": _metrics(metrics),
+            "lines": [
+                {"name": name, "method": method, "dash": families.index(family)}
+                for name, (family, method) in {_model(p): (p["family"], p["method"]) for p in points}.items()
+            ],
+            "percent": True,
+        },
         [Table("shares-table", "Metrics by share", ["model", "share", *(name_of(m) for m in metrics)], rows)],
     )
 
@@ -122,6 +147,10 @@ def _best(points: list[Plain], metric: str) -> Plain:
     return (max if higher(metric) else min)(
         known or points, key=lambda p: (p["metrics"].get(metric) or {}).get("mean") or 0.0
     )
+
+
+def _figure(row: Plain, metric: str) -> str:
+    return f": {number(row['metrics'][metric]['mean'])}"
 
 
 def _mean(values: Plain | None) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,10 @@ class Gain:
         return (self.lo > 0) == higher(self.metric)
 
 
-def chosen_method(document: Plain) -> str | None:
-    """The method of the first screen: what ``fit`` makes, else the paper's; else the first but global."""
+def chosen_method(document: Plain, first: Sequence[str] = ()) -> str | None:
+    """The method of the first screen: of `first`, else what ``fit`` makes, the paper's, or the first but global."""
     compared = [row["name"] for row in document["methods"] if row["name"] != REFERENCE]
-    return next((name for name in (*DEFAULT, *compared) if name in compared), None)
+    return next((name for name in (*first, *DEFAULT, *compared) if name in compared), None)
 
 
 def metric_of(document: Plain) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from headstart.report.assemble import Report
+from headstart.report.chapter import Chapter
 from headstart.report.table import Table
 from headstart.report.texts import markdown_text
 
@@ -16,20 +18,38 @@ def markdown(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield from (f"# {markdown_text(report.title)}", "", markdown_text(report.lead), "")
-    for name, headline in report.headlines.items():
-        yield from (f"## {markdown_text(name)} against the global model", "", markdown_text(headline["sentence"]), "")
-        for tile in headline["tiles"]:
-            text = markdown_text(f"{tile['label']}: {tile['value']}")
-            yield f"- **{text}** {markdown_text(tile['note'])}"
-        yield ""
-    for table in report.tables:
-        yield from _table(table, "##")
-    for picture in report.pictures:
-        yield from (f"## {markdown_text(picture.title)}", "")
+    for chapter in report.chapters:
+        if chapter.id:
+            yield from (f"## {markdown_text(chapter.title)}", "")
+        if chapter.lead:
+            yield from (markdown_text(chapter.lead), "")
+        yield from _chapter(chapter, "###" if chapter.id else "##")
+
+
+def _chapter(chapter: Chapter, heading: str) -> Iterator[str]:
+    yield from _first(chapter.said)
+    for name, headline in chapter.headlines.items():
+        yield from (f"{heading} {markdown_text(name)} against the global model", "")
+        yield from _first(headline)
+    for table in chapter.tables:
+        yield from _table(table, heading)
+    for picture in chapter.pictures:
+        yield from (f"{heading} {markdown_text(picture.title)}", "")
         for said in picture.says.values():
             yield from (markdown_text(said), "")
         for table in picture.tables:
-            yield from _table(table, "###")
+            yield from _table(table, f"{heading}#")
+
+
+def _first(said: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence and tiles."""
+    if said.get("sentence"):
+        yield from (markdown_text(said["sentence"]), "")
+    for tile in said.get("tiles", ()):
+        text = markdown_text(f"{tile['label']}: {tile['value']}")
+        yield f"- **{text}** {markdown_text(tile['note'])}"
+    if said.get("tiles"):
+        yield ""
 
 
 def _table(table: Table, heading: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from headstart.report.assemble import Report
 
-SCRIPTS = ("echarts.min.js", "dom.js", "theme.js", "draw_users.js", "draw_spreads.js", "page.js")
+SCRIPTS = ("echarts.min.js", "dom.js", "theme.js", "draw_users.js", "draw_spreads.js", "draw_lines.js", "page.js")
 
 
 def page(report: Report) -> str:

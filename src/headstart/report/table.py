@@ -12,10 +12,15 @@ from headstart.report.texts import visible
 
 @dataclass(frozen=True)
 class Cell:
-    """What is read, and the number or text that sorting goes by."""
+    """What is read, and the number or text that sorting goes by; `tone`, good, bad or even, is a colour and a sign."""
 
     text: str
     key: float | str | None
+    tone: str = ""
+
+    def plain(self) -> list[Any]:
+        """As plain values."""
+        return [self.text, self.key, self.tone] if self.tone else [self.text, self.key]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Table:
             "note": self.note,
             "method": self.method,
             "columns": [{"name": visible(name), "number": ok} for name, ok in zip(self.columns, right, strict=True)],
-            "rows": [[[cell.text, cell.key] for cell in row] for row in self.rows],
+            "rows": [[cell.plain() for cell in row] for row in self.rows],
         }
 
 
@@ -67,10 +72,10 @@ class Frame:
         return {"name": self.name, "columns": list(self.columns), "rows": [list(row) for row in self.rows]}
 
 
-def words(text: Any) -> Cell:
+def words(text: Any, tone: str = "", longest: int = 200) -> Cell:
     """A name or a sentence."""
-    shown = visible(str(text), 200)
-    return Cell(shown, shown)
+    shown = visible(str(text), longest)
+    return Cell(shown, shown, tone)
 
 
 def value(number: float | None, digits: int = 4) -> Cell:

@@ -1,16 +1,28 @@
 "use strict";
 /* Elements, tables, downloads. Text reaches the page by textContent alone. */
-const HS = { kinds: {}, state: {}, data: JSON.parse(document.getElementById("data").textContent) };
+const HS = { kinds: {}, data: JSON.parse(document.getElementById("data").textContent) };
 
 HS.make = function (tag, attributes, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) {
-    if (name === "class") element.className = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined) element.setAttribute(name, value);
+    if (value === null || value === undefined) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value);
   }
   for (const child of children.flat()) if (child !== null && child !== undefined) element.append(child);
   return element;
+};
+
+/* A drawing in a viewbox of so many units: shapes with their attributes. */
+HS.drawing = function (width, height, shapes) {
+  const element = (tag, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  };
+  const drawing = element("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" });
+  drawing.append(...shapes.map(([tag, attributes]) => element(tag, attributes)));
+  return drawing;
 };
 
 HS.rows = function (picture, name) {
@@ -74,18 +86,21 @@ function compare(a, b) {
   return typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
 }
 
-/* A table whose headings sort it; what has no number stays last. */
-HS.table = function (table) {
+/* A table whose headings sort it; what has no number stays last. Rows of `method` are set off. */
+HS.table = function (table, method) {
+  // Many numbers stand close; four columns of words and more stand below each other on a phone.
+  const look = table.columns.length > 8 ? "dense" : table.columns.length > 3 && !table.columns.some((column) => column.number) ? "stacked" : null;
+  const kinds = table.columns.map((column, k) => (column.number ? "number" : table.rows.every((row) => row[k][0].length <= 16) ? "text short" : "text"));
   const body = HS.make("tbody");
   const fill = function (rows) {
     body.replaceChildren(
       ...rows.map((row) =>
-        HS.make("tr", row.some((cell) => cell[1] === HS.state.method) ? { class: "mark" } : {},
+        HS.make("tr", row.some((cell) => method && cell[1] === method) ? { class: "mark" } : {},
           row.map((cell, k) =>
-            HS.make("td", { class: table.columns[k].number ? "number" : "text" }, HS.make("bdi", {}, cell[0]))))));
+            HS.make("td", { class: kinds[k], "data-name": look === "stacked" ? table.columns[k].name : null }, HS.make("bdi", { class: cell[2] ? `tone ${cell[2]}` : null }, cell[0]))))));
   };
   const heads = table.columns.map(function (column, k) {
-    const head = HS.make("th", { scope: "col", class: column.number ? "number" : "", "aria-sort": "none" });
+    const head = HS.make("th", { scope: "col", class: kinds[k] === "text" ? "" : kinds[k], "aria-sort": "none" });
     const sort = function () {
       const up = head.getAttribute("aria-sort") !== "ascending";
       heads.forEach((other) => other.setAttribute("aria-sort", "none"));
@@ -97,7 +112,7 @@ HS.table = function (table) {
     return head;
   });
   fill(table.rows);
-  const element = HS.make("table", { id: `table-${table.id}` }, HS.make("thead", {}, HS.make("tr", {}, heads)), body);
+  const element = HS.make("table", { id: `table-${table.id}`, class: look }, HS.make("thead", {}, HS.make("tr", {}, heads)), body);
   const save = () => HS.download(`headstart-${table.id}`,
     HS.csv(table.columns.map((column) => column.name), table.rows.map((row) => row.map((cell) => cell[1]))));
   return HS.make("div", {},

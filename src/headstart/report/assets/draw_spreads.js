@@ -1,5 +1,5 @@
 "use strict";
-/* By group, by quartile, by segment; weights; lines over T or over shares of the data. */
+/* By group, by quartile, by segment; weights. */
 function mark(api, shape, x, y, colour, hollow) {
   const size = 5;
   const style = hollow ? { fill: "transparent", stroke: colour, lineWidth: 2 } : { fill: colour };
@@ -116,7 +116,7 @@ HS.kinds.learned = {
     { title: picture.options.gains ? "Gain of users' own trees by feature" : "Moves of coefficients over users", height: 480 },
     { title: picture.options.gains ? "One user: shared and own trees" : "One user, before and after", height: 480 },
   ],
-  method: (picture) => (picture.options.methods.includes(HS.state.method) ? HS.state.method : picture.options.methods[0]),
+  method: (picture) => (picture.options.methods.includes(picture.chapter.method) ? picture.chapter.method : picture.options.methods[0]),
   option(picture, index, theme, width) {
     const method = HS.kinds.learned.method(picture);
     const left = Math.min(190, Math.max(110, width * 0.36));
@@ -150,7 +150,7 @@ HS.kinds.segments = {
   },
   option(picture, index, theme, width) {
     const { methods, reference, error } = picture.options;
-    const method = HS.state.method;
+    const method = picture.chapter.method;
     const rows = HS.rows(picture, "segments").filter((row) => row.column === picture.state.column);
     const names = HS.distinct(rows.map((row) => row.segment));
     const of = (name) => names.map((segment) => rows.find((row) => row.segment === segment && row.method === name));
@@ -186,55 +186,6 @@ HS.kinds.segments = {
         { name: method, type: "scatter", symbol: "circle", symbolSize: 10, color: HS.colour(method, methods, theme), data: own.map((row, k) => [row[error], k]) },
         { name: "share of test events", type: "bar", xAxisIndex: 1, yAxisIndex: 1, color: theme.even, barWidth: 10, data: base.map((row) => row.share) },
       ],
-    });
-  },
-};
-
-HS.kinds.lines = {
-  controls: [],
-  again: true, // one legend for all panels
-  panels: (picture) => picture.options.metrics.filter((one) => one.metric !== "brier").slice(0, 4).map((one) => ({ title: one.name, height: 300 })),
-  across: 2,
-  option(picture, index, theme) {
-    const metric = picture.options.metrics.filter((one) => one.metric !== "brier")[index];
-    const { x, axis, log, percent } = picture.options;
-    const rows = HS.rows(picture, picture.frames[0].name).filter((row) => row.metric === metric.metric && row.mean !== null);
-    const methods = HS.distinct(rows.map((row) => row.method));
-    return HS.base(theme, {
-      ...HS.zoom(theme, ["xAxisIndex", "yAxisIndex"]),
-      grid: { left: 58, right: 16, top: 50, bottom: 48 },
-      legend: legendOf(theme, methods, picture),
-      xAxis: HS.axis(theme, axis, { type: log ? "log" : "value", scale: true, axisLabel: { formatter: (value) => (percent ? `${Math.round(100 * value)} %` : HS.short(value)) }, splitLine: { show: false } }),
-      yAxis: HS.axis(theme, `${metric.name} (${metric.higher ? "higher" : "lower"} is better)`, { type: "value", scale: true, nameGap: 42, axisLabel: { formatter: (value) => HS.number(value, 2) } }),
-      tooltip: { trigger: "item", formatter: ({ seriesName, data }) => HS.tip(seriesName, [[x, percent ? HS.percent(data[0]) : HS.count(data[0])], [metric.name, HS.number(data[1])], ...(data[2] === null || data[2] === undefined ? [] : [["95 % interval", HS.span(data[2], data[3])]])]) },
-      series: methods.flatMap((method, k) => [{
-        name: method, type: "line", symbol: HS.symbol(method, methods), symbolSize: 8, color: HS.colour(method, methods, theme),
-        lineStyle: { width: 2, type: HS.dashes[Math.floor(k / theme.methods.length) % HS.dashes.length] },
-        data: rows.filter((row) => row.method === method).sort((a, b) => a[x] - b[x]).map((row) => [row[x], row.mean, row.lo, row.hi]),
-      }, {
-        ...points(method, rows.filter((row) => row.method === method && row.lo !== null).map((row) => [row[x], row.mean, row.lo, row.hi]), HS.colour(method, methods, theme), "", 0, false),
-        silent: true, z: 1,
-      }]),
-    });
-  },
-};
-
-HS.kinds.trees = {
-  controls: [],
-  panels: (picture) => picture.options.metrics.slice(0, 4).map((one) => ({ title: one.name, height: 80 + 24 * HS.distinct(HS.rows(picture, "trees").map((row) => row.model)).length })),
-  across: 2,
-  option(picture, index, theme) {
-    const metric = picture.options.metrics[index];
-    const rows = HS.rows(picture, "trees").filter((row) => row.metric === metric.metric);
-    const kinds = HS.distinct(rows.map((row) => row.model.split(" ")[0]));
-    return HS.base(theme, {
-      grid: { left: 118, right: 16, top: 10, bottom: 46 },
-      xAxis: HS.axis(theme, `${metric.name} (${metric.higher ? "higher" : "lower"} is better)`, { type: "value", scale: true, axisLabel: { formatter: HS.short } }),
-      yAxis: HS.axis(theme, "", { type: "category", inverse: true, data: rows.map((row) => row.model), axisLabel: { interval: 0, hideOverlap: false, formatter: (text) => HS.cut(text, 16) } }),
-      tooltip: { trigger: "item", formatter: ({ data }) => HS.tip(rows[data[0]].model, [[metric.name, HS.number(rows[data[0]].mean)], ["standard deviation", HS.number(rows[data[0]].sd)], ["seeds", HS.count(picture.options.seeds)]]) },
-      series: kinds.map((kind, k) => points(kind,
-        rows.map((row, place) => [row, place]).filter(([row]) => row.model.split(" ")[0] === kind && row.mean !== null).map(([row, place]) => [place, row.mean, row.mean - (row.sd || 0), row.mean + (row.sd || 0)]),
-        kind === "global" ? theme.even : theme.methods[k % theme.methods.length], kind === "global" ? "emptyCircle" : HS.symbols[k % HS.symbols.length], 0, true)),
     });
   },
 };

@@ -6,7 +6,7 @@ HS.kinds.scatter = {
   canvas: true,
   option(picture, index, theme) {
     const { methods, reference, better, metrics } = picture.options;
-    const method = methods.includes(HS.state.method) ? HS.state.method : methods[0];
+    const method = methods.includes(picture.chapter.method) ? picture.chapter.method : methods[0];
     const { metric, name, higher } = metrics[index];
     const frame = picture.frames[0];
     const [x, y] = [method, reference].map((one) => frame.columns.indexOf(`${name} ${one}`));
@@ -79,7 +79,7 @@ function tailCounts(picture, theme) {
 
 function tailLeaving(picture, theme) {
   const { methods, ticks } = picture.options;
-  const method = methods.includes(HS.state.method) ? HS.state.method : methods[0];
+  const method = methods.includes(picture.chapter.method) ? picture.chapter.method : methods[0];
   const rows = HS.rows(picture, "leaving").filter((row) => row.method === method);
   const most = Math.max(...rows.map((row) => row.users), 1);
   return HS.base(theme, {
@@ -111,7 +111,7 @@ HS.kinds.gains = {
   panels: () => [{ title: "", height: 340 }],
   option(picture, index, theme) {
     const { methods, loss, alike } = picture.options;
-    const method = methods.includes(HS.state.method) ? HS.state.method : methods[0];
+    const method = methods.includes(picture.chapter.method) ? picture.chapter.method : methods[0];
     const rows = HS.rows(picture, "gains");
     const label = (row) => HS.signed((row.from + row.to) / 2, 2);
     const last = rows.length - 1;

@@ -13,15 +13,14 @@ HS.themes = {
   },
 };
 HS.symbols = ["circle", "rect", "triangle", "diamond"];
-HS.dashes = ["solid", "dashed", "dotted"];
 
 HS.dark = matchMedia("(prefers-color-scheme: dark)").matches;
 HS.theme = () => HS.themes[HS.dark ? "dark" : "light"];
 
-/* The place of a method among those compared, so that it looks the same in every picture; of others, in the picture's own list. */
+/* The place of a method among those of all chapters, so that it looks the same in every picture; a picture's others come after. */
+HS.methods = HS.distinct(HS.data.chapters.flatMap((chapter) => chapter.methods));
 function place(method, methods) {
-  const known = HS.data.methods.includes(method) ? HS.data.methods : methods;
-  return Math.max(known.filter((name) => name !== "global").indexOf(method), 0);
+  return Math.max(HS.distinct([...HS.methods, ...methods]).filter((name) => name !== "global").indexOf(method), 0);
 }
 
 HS.colour = (method, methods, theme) => (method === "global" ? theme.even : theme.methods[place(method, methods) % theme.methods.length]);
@@ -33,7 +32,7 @@ HS.symbol = function (method, methods) {
 /* Methods that a picture shows at first: all where they are few, else global, the chosen one and the next few. */
 HS.selected = function (methods, picture) {
   if (picture.state.selected) return picture.state.selected;
-  const first = HS.distinct(["global", HS.state.method, ...methods]).slice(0, 5);
+  const first = HS.distinct(["global", picture.chapter.method, ...methods]).slice(0, 5);
   return Object.fromEntries(methods.map((name) => [name, methods.length <= 6 || first.includes(name)]));
 };
 

@@ -20,9 +20,9 @@ was left out on completejourney.
 
 Differences are a method's less those of `learned`, with the simultaneous 95 % interval over all pairs and metrics;
 **bold** where it excludes 0. Log-loss and AUC are means over the users with test rows of both classes; *gain* is the
-mean over all users with test rows of the global model's loss less the method's. *Harmed*: users whose held-out loss is above the global model's; *surely*: one-sided
-5 %, beside what chance alone gives. *Worst decile*: loss above global's, mean over the tenth of users who lose most.
-*Fits*: how often a method was trained to choose its settings, at most 24.
+mean over all users with test rows of the global model's loss less the method's. *Harmed*: users whose held-out loss is
+above the global model's; *surely*: one-sided 5 %, beside what chance alone gives. *Worst decile*: loss above global's,
+mean over the tenth of users who lose most. *Fits*: how often a method was trained to choose its settings, at most 24.
 """
 
 

@@ -21,10 +21,18 @@ from headstart.errors import SettingsError
 @options.splitting
 @options.judging
 @click.option("--grid", help="A table over seeds instead: trees, of so many global and so many personal ones.")
-@click.option("--seeds", type=click.IntRange(1), default=10, show_default=True, help="Seeds of --grid.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=10, show_default=True, help="Seeds of --grid and of --more trees."
+)
 @options.json_file
 @click.option(
     "--report", "reports", type=options.OUTPUT, multiple=True, help="Also write a report: F.html, F.md or F.json."
+)
+@click.option(
+    "--more",
+    type=options.NAMES,
+    help="Further pictures of --report, each of which trains again: curves (against T), shares (of the training data),"
+    " trees (--seeds of the table of trees).",
 )
 @click.option("--show-ids", is_flag=True, help="Ids of users in the report; pseudonyms where not given.")
 @options.config
@@ -36,13 +44,14 @@ def command(**given: Any) -> None:
     from headstart.cli.comparison import show, show_grid
     from headstart.cli.console import console, progress
     from headstart.cli.inputs import methods_of, open_source, parts_of, trainer_of
-    from headstart.cli.reporting import check_endings, write_reports
+    from headstart.cli.reporting import check_endings, check_more, further, write_reports
     from headstart.experiments.compare import compare
     from headstart.experiments.grid import run_grid
     from headstart.methods import all_names, names, split_by_family, with_gates
     from headstart.store.files import write_json
 
     check_endings(given["reports"])
+    check_more(given)
     if given["grid"] and given["reports"]:
         raise SettingsError("--report is of methods side by side; leave out --grid")
     if given["grid"] and given["gate"] is not None:
@@ -71,7 +80,8 @@ def command(**given: Any) -> None:
         result = compare(source.log, parts, trainer, methods, about=about, **judging)
         if given["reports"]:
             sampling = {"seed": given["seed"], "resamples": given["bootstrap"]}
-            write_reports(given["reports"], result, show_ids=given["show_ids"], **sampling)
+            more = further(given, source, trainer, how, parts, result.document)
+            write_reports(given["reports"], result, more, show_ids=given["show_ids"], **sampling)
     if given["json_file"]:
         write_json(given["json_file"], result.document)
     show(result.document, console())

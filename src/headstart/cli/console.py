@@ -6,14 +6,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
-
-from headstart.progress import Progress
 
 NARROWEST, UNBOUNDED = 80, 1000
 NOTES = {
@@ -50,8 +49,18 @@ class _Clock(TextColumn):
 
     def render(self, task: Task) -> Text:
         if task.total is None or task.time_remaining is None:
-            return Text(f"{_clock(task.elapsed or 0.0)} so far")
-        return Text(f"{task.completed:,.0f} of {task.total:,.0f}, {_clock(task.time_remaining)} left")
+            return Text(f"{clock(task.elapsed or 0.0)} so far")
+        return Text(f"{task.completed:,.0f} of {task.total:,.0f}, {clock(task.time_remaining)} left")
+
+
+class Screen(Protocol):
+    """A `Progress` that can also say a line."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """See `headstart.progress.Progress`."""
+
+    def say(self, text: str) -> None:
+        """Put a line above the bars, or on standard error."""
 
 
 class _Stages:
@@ -69,6 +78,9 @@ class _Stages:
         else:
             self._bars.remove_task(self._tasks.pop(stage))
 
+    def say(self, text: str) -> None:
+        self._bars.console.print(text, highlight=False, markup=False, emoji=False)
+
 
 class _Lines:
     """For logs and pipes: a line every ten seconds."""
@@ -81,9 +93,13 @@ class _Lines:
             self._said = time.monotonic()
             print(f"{stage}: {done:,} of {total:,}" if total > 1 else stage, file=sys.stderr, flush=True)
 
+    def say(self, text: str) -> None:
+        self._said = time.monotonic()
+        print(text, file=sys.stderr, flush=True)
+
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress() -> Iterator[Screen]:
     """Bars with the time left on standard error; lines where that is not a terminal."""
     if not sys.stderr.isatty():
         yield _Lines()
@@ -127,7 +143,8 @@ def say_notes(screen: Console, notes: Mapping[str, int], left_out: Mapping[str, 
         screen.print(f"note: column {column!r} is no feature: {reason}")
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

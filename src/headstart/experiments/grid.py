@@ -70,27 +70,49 @@ def run_grid(
     SettingsError
         where there is no such grid, or it is not for this family
     """
-    if name not in GRIDS:
-        raise SettingsError(f"no grid is called {name!r}; there are {', '.join(GRIDS)}")
     if seeds < 1:
         raise SettingsError(f"a grid needs at least 1 seed; got {seeds}")
-    table = GRIDS[name]
-    kind: Any = type(trainer.family)
-    if not {field.name for field in fields(kind)}.issuperset(table.family):
-        raise SettingsError(f"the grid {name!r} is of trees, and {trainer.family.name} has none; give --model gbdt")
-    family: Any = replace(cast(Any, trainer.family), **table.family)
-    found: dict[str, dict[str, list[float]]] = {row: {} for row, _, _ in table.rows}
+    found = []
     for seed in range(seeds):
-        one = replace(trainer, family=family, settings=replace(trainer.settings, seed=seed))
-        for row, means in _run_seed(table, log, one, test, k).items():
-            for metric, value in means.items():
-                found[row].setdefault(metric, []).append(value)
+        found.append(one_seed(name, log, trainer, seed, test=test, k=k))
         trainer.progress(f"grid of {name}", seed + 1, seeds)
+    return over_seeds(name, trainer, found, about)
+
+
+def one_seed(
+    name: str, log: EventLog, trainer: Trainer, seed: int, *, test: float = 0.2, k: int | None = None
+) -> dict[str, dict[str, float]]:
+    """Means over users of each row's metrics, by row and metric, on the split of `seed`; see `run_grid`."""
+    table = _grid(name)
+    settings = replace(trainer.settings, seed=seed)
+    return _run_seed(table, log, replace(trainer, family=_family(name, trainer), settings=settings), test, k)
+
+
+def over_seeds(
+    name: str, trainer: Trainer, found: Sequence[Mapping[str, Mapping[str, float]]], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The document of a grid from what `one_seed` gave for each seed."""
+    family = _family(name, trainer)
     rows = [
-        {"name": row, "metrics": {metric: _spread(values) for metric, values in found[row].items()}} for row in found
+        {"name": row, "metrics": {metric: _spread([one[row][metric] for one in found]) for metric in found[0][row]}}
+        for row, _, _ in _grid(name).rows
     ]
-    settings = {field.name: getattr(family, field.name) for field in fields(kind)}
-    return {**about, "grid": name, "seeds": seeds, "settings": {**settings, "rate": _rate(trainer)}, "rows": rows}
+    settings = {field.name: getattr(family, field.name) for field in fields(family)}
+    return {**about, "grid": name, "seeds": len(found), "settings": {**settings, "rate": _rate(trainer)}, "rows": rows}
+
+
+def _grid(name: str) -> Table:
+    if name not in GRIDS:
+        raise SettingsError(f"no grid is called {name!r}; there are {', '.join(GRIDS)}")
+    return GRIDS[name]
+
+
+def _family(name: str, trainer: Trainer) -> Any:
+    """The family with the settings that the grid asks for."""
+    asked = _grid(name).family
+    if not {field.name for field in fields(cast(Any, trainer.family))}.issuperset(asked):
+        raise SettingsError(f"the grid {name!r} is of trees, and {trainer.family.name} has none; give --model gbdt")
+    return replace(cast(Any, trainer.family), **asked)
 
 
 def _run_seed(table: Table, log: EventLog, trainer: Trainer, test: float, k: int | None) -> dict[str, dict[str, float]]:

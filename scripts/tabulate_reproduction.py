@@ -1,0 +1,188 @@
+#!/usr/bin/env python
+"""Print docs/reproduction.md from what ``headstart reproduce all`` wrote of several data sets.
+
+python scripts/tabulate_reproduction.py DIR/report.json ... > docs/reproduction.md
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Plain = Mapping[str, Any]
+NAMES = {"map": "MAP", "mrr": "MRR", "auc": "AUC", "ndcg": "nDCG"}
+AGREES = {"yes": "holds", "partly": "in part", "no": "does not"}
+BASES = ("global", "local")
+
+HEAD = """# The paper's experiments, done again
+
+Made by `scripts/tabulate_reproduction.py` from the `report.json` of
+
+```
+{commands}
+```
+
+which writes the experiment section of Ning et al. (RecSys 2017) on the data at hand as one report: data statistics,
+logistic regression against epochs (the paper's methods for twelve values of T), the table of boosted trees over seeds,
+seven abundance groups, 20 to 100 % of the training data, logistic regression against trees, quartiles of errors of
+factorisations, every user's global against personal metrics. `logistic`, `gbdt` or `mf` instead of `all` are parts of
+it; DATA with its roles may stand for `--dataset`. A killed run goes on when the same command is given again: each step
+has a file in `parts/`. The report is `report.html`, `report.md` and `report.json`; [report](report.md) says what is in
+it.
+
+The paper's news log is not public. So levels of metrics cannot agree, and are not compared; directions, orders of
+methods and sizes of gains can. "Adaptive" is `by-abundance`, the paper's schedule as it is explained (as it is printed,
+`as-printed` in the reports, it does the opposite), and for trees also the fixed counts of its table, "20+50". A
+statement holds, or holds in part (in some of the metrics, groups or methods that it is about), or does not; what counts
+as holding stands in `experiments/reproduction/claims.py`, a function each. Splits are those of `compare` (per user in
+time for clicks, at random for ratings and in the table of trees); settings are chosen on tune rows by AUC or RMSE, in
+the table of trees not at all."""
+
+
+def lines(found: Sequence[Plain]) -> Iterator[str]:
+    """The page."""
+    names = [one["dataset"] for one in found]
+    yield HEAD.format(commands="\n".join(f"headstart reproduce all --dataset {name} --out {name}" for name in names))
+    times = ", ".join(f"{one['dataset']} {one['seconds'] / 60:.1f} minutes" for one in found)
+    yield f"\nTime on two cores: {times}."
+    for one in found:
+        for family, why in one["not_run"].items():
+            yield f"On {one['dataset']} `{family}` was not run: {why}."
+    yield from ("", "## What the paper says, and what was found", "")
+    yield from statements(found)
+    yield from ("", "## Trees: mean (standard deviation) over seeds", "")
+    yield from trees(found)
+    yield from ("", "## Gain of adaptive trees", "")
+    yield from gains(found)
+    yield from ("", "## Logistic regression against trees", "")
+    yield from families(found)
+    yield from ("", "## Data", "")
+    yield from statistics(found)
+
+
+def statements(found: Sequence[Plain]) -> Iterator[str]:
+    """Each statement with a verdict for every data set, then the figures."""
+    papers = list(dict.fromkeys((c["family"], plain(c["paper"])) for one in found for c in one["claims"]))
+    yield f"| model | the paper says | {' | '.join(one['dataset'] for one in found)} |"
+    yield "|---|---|" + "---|" * len(found)
+    for family, paper in papers:
+        verdicts = [next((AGREES[c["agrees"]] for c in of(one, family, paper)), "-") for one in found]
+        yield f"| {family} | {paper} | {' | '.join(verdicts)} |"
+    yield from ("", "The figures behind each.", "")
+    for family, paper in papers:
+        yield f"**{paper}** ({family})"
+        yield ""
+        yield from (f"- {one['dataset']}: {claim['ours']}" for one in found for claim in of(one, family, paper))
+        yield ""
+
+
+def of(one: Plain, family: str, paper: str) -> list[Plain]:
+    """The statement on one data set, if it could be tested."""
+    return [claim for claim in one["claims"] if (claim["family"], plain(claim["paper"])) == (family, paper)]
+
+
+def plain(text: str) -> str:
+    """Of one line."""
+    return " ".join(text.split())
+
+
+def trees(found: Sequence[Plain]) -> Iterator[str]:
+    """The paper's rows beside those of every data set."""
+    for metric, name in NAMES.items():
+        heads = [f"{one['dataset']} ({one['chapters']['gbdt']['more']['trees']['seeds']})" for one in found]
+        yield f"| {name} | paper (10) | {' | '.join(heads)} |"
+        yield "|---|---|" + "---|" * len(found)
+        for row in found[0]["printed"]:
+            ours = [spread(rows(one)[row["name"]][metric]) for one in found]
+            yield f"| {row['name']} | {spread(row['metrics'][metric])} | {' | '.join(ours)} |"
+        yield ""
+
+
+def gains(found: Sequence[Plain]) -> Iterator[str]:
+    """The best adaptive row less the best of global and of local rows."""
+    paper = {row["name"]: row["metrics"] for row in found[0]["printed"]}
+    columns = {"paper": paper, **{one["dataset"]: rows(one) for one in found}}
+    yield f"| metric | over | {' | '.join(columns)} |"
+    yield "|---|---|" + "---|" * len(columns)
+    for metric, name in NAMES.items():
+        for base in BASES:
+            cells = []
+            for table in columns.values():
+                adaptive, other = (best(table, kind, metric) for kind in ("adaptive", base))
+                cells.append(f"{adaptive - other:+.4f} ({100 * (adaptive / other - 1):+.1f} %)")
+            yield f"| {name} | {base} | {' | '.join(cells)} |"
+
+
+def families(found: Sequence[Plain]) -> Iterator[str]:
+    """Trees less logistic regression, the same method of both."""
+    pairs = [[upright(pair) for pair in one["families"]] for one in found]
+    keys = [(name, metric) for name in dict.fromkeys(p["name"] for p in pairs[0]) for metric in NAMES]
+    yield "The same method of both families on the same test events: trees less logistic regression, with the 95 %"
+    yield "interval of each pair alone."
+    yield ""
+    yield f"| method | metric | {' | '.join(one['dataset'] for one in found)} |"
+    yield "|---|---|" + "---|" * len(found)
+    for name, metric in keys:
+        known = [next(pair for pair in some if (pair["name"], pair["metric"]) == (name, metric)) for some in pairs]
+        cells = [f"{pair['diff']:+.4f} [{pair['lo']:+.4f}, {pair['hi']:+.4f}]" for pair in known]
+        yield f"| {name} | {NAMES[metric]} | {' | '.join(cells)} |"
+
+
+def upright(pair: Plain) -> dict[str, Any]:
+    """A pair as trees less logistic regression."""
+    sign = 1 if pair["a"].startswith("gbdt ") else -1
+    low, high = sorted((sign * pair["lo"], sign * pair["hi"]))
+    return {
+        "name": pair["a"].partition(" ")[2],
+        "metric": pair["metric"],
+        "diff": sign * pair["diff"],
+        "lo": low,
+        "hi": high,
+    }
+
+
+def rows(one: Plain) -> dict[str, Plain]:
+    """Metrics of the table of trees, by row."""
+    return {row["name"]: row["metrics"] for row in one["chapters"]["gbdt"]["more"]["trees"]["rows"]}
+
+
+def best(table: Mapping[str, Plain], kind: str, metric: str) -> float:
+    """The highest mean among rows of a kind."""
+    return max(float(values[metric]["mean"]) for name, values in table.items() if name.startswith(kind))
+
+
+def spread(values: Plain) -> str:
+    """Mean and standard deviation."""
+    return f"{values['mean']:.4f} ({values['sd']:.4f})".replace("0.", ".")
+
+
+def statistics(found: Sequence[Plain]) -> Iterator[str]:
+    """Data sets, ours and the paper's."""
+    every = [row for one in found for row in one["statistics"] if not row["published"]]
+    every += [row for row in found[0]["statistics"] if row["published"]]
+    yield "| data | users | items | features | events | positives | events a user | positives a user | sparsity |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in every:
+        name = f"{row['name']} (paper)" if row["published"] else row["name"]
+        counts = [count(row.get(key)) for key in ("users", "items", "features", "events", "positives")]
+        means = [count(row.get(key)) for key in ("events_per_user", "positives_per_user")]
+        sparsity = "-" if row.get("sparsity") is None else f"{row['sparsity']:.5f}".lstrip("0")
+        yield f"| {name} | {' | '.join(counts)} | {' | '.join(means)} | {sparsity} |"
+
+
+def count(value: float | None) -> str:
+    """A whole number."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def main() -> int:
+    """Print the page."""
+    print("\n".join(lines([json.loads(Path(file).read_text("utf-8")) for file in sys.argv[1:]])))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

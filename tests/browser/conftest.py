@@ -303,7 +303,10 @@ def reproduced(clicks, ratings, hostile, tmp_path_factory) -> Files:
             "mf": {**json.loads(ratings.numbers.read_text()), "more": {}},
         },
         "shares": {"points": shares, "note": ""},
-        "families": [{"metric": "auc", "a": "gbdt global", "b": "logistic global", "diff": 0.2, "lo": 0.1, "hi": 0.3}],
+        "families": [
+            {"metric": "auc", "a": "gbdt global", "b": "logistic global", "diff": 0.2}
+            | {"lo": 0.1, "hi": 0.3, "lo_all": 0.0, "hi_all": 0.4}
+        ],
         "not_run": {"nothing": PAYLOAD},
         "seconds": 1.0,
     }

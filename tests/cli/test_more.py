@@ -30,12 +30,23 @@ def test_curves_and_shares_are_in_every_form_of_the_report(headstart, logs, tmp_
         assert said in page
 
 
+def test_trees_over_seeds(headstart, logs, tmp_path):
+    file = tmp_path / "r.json"
+    flags = ("--model", "gbdt", "--ticks", 5, "--rate", 0.1, "--methods", "global,local", "--seeds", 2)
+    headstart("compare", logs.all, *logs.flags, *QUICK[:4], *flags, "--report", file, "--more", "trees,shares,curves")
+    more = json.loads(file.read_text())["more"]
+    assert more["trees"]["seeds"] == 2
+    assert {point["family"] for point in more["shares"]["points"]} == {"gbdt"}
+    assert max(point["ticks"] for point in more["curves"]["points"]) == 200
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (("--more", "curves"), "--more is of pictures in a report; give --report F.html too"),
         (("--more", "spirals", "--report", "r.html"), "--more spirals: there are curves, shares, trees"),
         (("--more", "trees", "--report", "r.html"), "a table of trees, and logistic has none; give --model gbdt"),
+        (("--more", "shares", "--report", "r.html", "--methods", "learned"), "--more shares draws global, local, by"),
         (("--more", "curves", "--report", "r.html", "--split", "kfold"), "--more is of one split"),
     ],
 )

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headstart.cli.reproduction import VERDICTS
 from headstart.experiments.curves import TICKS
 from headstart.experiments.reproduction import ledger
 from headstart.experiments.reproduction.published import METRICS
+from headstart.report.beside import AGREES
 
 QUICK = ("--bootstrap", 20, "--threads", 1, "--seeds", 2)
 
@@ -56,6 +56,7 @@ def test_without_a_name_everything_is_done_that_the_data_has(clicks):
     assert found["chapters"]["gbdt"]["more"]["trees"]["seeds"] == 2
     assert [point["share"] for point in found["shares"]["points"][::7]] == [0.2, 0.4, 0.6, 0.8, 1.0]
     assert len(found["families"]) == 3 * len(METRICS)
+    assert len(found["moved"]) == 7 * len(METRICS)
     assert [row["name"] for row in found["statistics"]] == ["all.parquet", "news portal", "Netflix", "MovieLens"]
     assert found["seconds"] > 0
 
@@ -63,8 +64,8 @@ def test_without_a_name_everything_is_done_that_the_data_has(clicks):
 def test_each_step_tells_how_much_is_left(clicks):
     lines = clicks[1].err.splitlines()
     steps = [line for line in lines if line.startswith("[")]
-    assert len(steps) == 22
-    assert steps[0].startswith("[1 of 22] data statistics, ")
+    assert len(steps) == 21
+    assert steps[0].startswith("[1 of 21] data statistics, ")
     assert all(" left" in line for line in steps)
     assert steps[-1].endswith("about 0:00 left")
 
@@ -72,22 +73,33 @@ def test_each_step_tells_how_much_is_left(clicks):
 def test_statements_are_printed_and_in_all_three_files(clicks):
     out, said, found = clicks
     page, text = ((out / f"report.{ending}").read_text("utf-8") for ending in ("html", "md"))
-    assert len(found["claims"]) == 10
+    assert len(found["claims"]) == 11
     for claim in found["claims"]:
-        assert f"{VERDICTS[claim['agrees']]}: {claim['paper']}" in said.out
+        assert f"{AGREES[claim['agrees']][0]}: {claim['paper']}" in said.out
         assert claim["ours"] in said.out
         assert claim["paper"].replace("&", "&amp;") in text.replace("\\", "")
         assert json.dumps(claim["paper"])[1:-1] in page
 
 
-def test_users_have_one_pseudonym_and_no_id_or_key_is_kept(clicks, logs):
+def test_users_have_one_pseudonym_and_no_id_is_kept(clicks, logs):
     out, _, found = clicks
     names = [set(found["chapters"][family]["details"]["users"]["user"]) for family in ("logistic", "gbdt")]
     assert names[0] == names[1]
     assert all(name.startswith("u-") for name in names[0])
     kept = b"".join(file.read_bytes() for file in out.rglob("*") if file.is_file())
     assert not [user for user in logs.table["user"].unique().to_pylist() if f'"{user}"'.encode() in kept]
-    assert not list(out.rglob("*.key"))
+    assert (out / "parts" / "pseudonyms.key").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_made_later_has_the_same_pseudonyms(headstart, logs, tmp_path):
+    flags = (logs.all, *logs.flags, *QUICK, "--out", tmp_path / "r")
+    headstart("reproduce", "logistic", *flags)
+    before = json.loads((tmp_path / "r" / "report.json").read_text())
+    said = headstart("reproduce", "all", *flags)
+    assert "14 of 21 steps were done before" in said.err
+    after = json.loads((tmp_path / "r" / "report.json").read_text())["chapters"]
+    assert after["logistic"]["details"] == before["chapters"]["logistic"]["details"]
+    assert after["logistic"]["details"]["users"]["user"] == after["gbdt"]["details"]["users"]["user"]
 
 
 def test_a_killed_run_goes_on_and_ends_alike(headstart, logs, tmp_path):
@@ -99,8 +111,8 @@ def test_a_killed_run_goes_on_and_ends_alike(headstart, logs, tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert sorted(os.listdir(tmp_path / "killed")) == ["parts"]
     said = headstart(*flags, tmp_path / "killed")
-    assert "5 of 19 steps were done before; about " in said.err
-    assert "[6 of 19] " in said.err
+    assert "5 of 18 steps were done before; about " in said.err
+    assert "[6 of 18] " in said.err
     assert "logistic: methods side by side" not in said.err
     whole, gone_on = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "killed"))
     assert without_times(whole) == without_times(gone_on)
@@ -160,6 +172,10 @@ def test_ratings_are_read_without_the_rule(headstart, ratings, tmp_path):
         (("all",), "there is nothing to read; give DATA"),
         (("logistic", "--dataset", "toy", "--seeds", "0"), "Invalid value for '--seeds'"),
         (("nope", "--dataset", "toy"), "No such command 'nope'"),
+        (
+            ("no/such.parquet", "--user", "u", "--label", "y"),
+            "no/such.parquet: No such file or directory; check the path",
+        ),
     ],
 )
 def test_what_cannot_be_reproduced_is_refused(headstart, tmp_path, flags, said):
@@ -171,7 +187,8 @@ def test_folders_of_others_are_left_alone(headstart, tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_text("mine")
+    (tmp_path / "folder" / "parts").mkdir()  # of a log in parts, say
     for name, said in (("file", "it is no folder; name one"), ("folder", "the folder holds something else")):
         assert said in headstart("reproduce", "--dataset", "toy", "--out", tmp_path / name, code=2).err
-    assert [file.name for file in (tmp_path / "folder").iterdir()] == ["file"]
+    assert sorted(file.name for file in (tmp_path / "folder").rglob("*")) == ["file", "parts"]
     assert "Missing option '--out'" in headstart("reproduce", "--dataset", "toy", code=2).err

@@ -51,7 +51,6 @@ def command(**given: Any) -> None:
     from headstart.store.files import write_json
 
     check_endings(given["reports"])
-    check_more(given)
     if given["grid"] and given["reports"]:
         raise SettingsError("--report is of methods side by side; leave out --grid")
     if given["grid"] and given["gate"] is not None:
@@ -64,6 +63,7 @@ def command(**given: Any) -> None:
         if given["gate"] is not None:
             methods = tuple(with_gates(methods, trainer.family))
         split_by_family(methods, trainer.family)
+        check_more(given, methods)
         source = open_source(given, trainer.family, report)
         trainer = replace(trainer, features=source.features)
         if given["grid"]:
@@ -78,10 +78,10 @@ def command(**given: Any) -> None:
         about = {"dataset": source.name, "split": how, "seed": given["seed"]}
         judging = {"k": given["k"], "resamples": given["bootstrap"]}
         result = compare(source.log, parts, trainer, methods, about=about, **judging)
+        if given["json_file"]:
+            write_json(given["json_file"], result.document)
         if given["reports"]:
             sampling = {"seed": given["seed"], "resamples": given["bootstrap"]}
             more = further(given, source, trainer, how, parts, result.document)
             write_reports(given["reports"], result, more, show_ids=given["show_ids"], **sampling)
-    if given["json_file"]:
-        write_json(given["json_file"], result.document)
     show(result.document, console())

@@ -25,8 +25,11 @@ def check_endings(files: Iterable[Path]) -> None:
             raise SettingsError(f"--report {file}: a report ends in {', '.join(ENDINGS)}; name it so")
 
 
-def check_more(given: Mapping[str, Any]) -> None:
-    """Refuse what ``--more`` cannot draw, before anything is trained."""
+def check_more(given: Mapping[str, Any], methods: Sequence[str]) -> None:
+    """Refuse what ``--more`` cannot draw of `methods`, before anything is trained."""
+    from headstart.experiments.curves import CURVED
+    from headstart.experiments.shares import COMPARED
+
     wanted = given["more"] or ()
     for name in wanted:
         if name not in MORE:
@@ -35,6 +38,9 @@ def check_more(given: Mapping[str, Any]) -> None:
         raise SettingsError("--more is of pictures in a report; give --report F.html too")
     if wanted and given["split"] == "kfold":
         raise SettingsError("--more is of one split; leave out --split kfold")
+    for name, drawn in (("curves", CURVED), ("shares", COMPARED)):
+        if name in wanted and not set(drawn) & set(methods):
+            raise SettingsError(f"--more {name} draws {', '.join(drawn)}; compare one of them too")
     if "trees" in wanted and given["model"] != "gbdt":
         raise SettingsError(f"--more trees is a table of trees, and {given['model']} has none; give --model gbdt")
 

@@ -17,7 +17,7 @@ class _Papers(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first = args[0] if args else "--help"
         known = first in self.commands or first in ctx.help_option_names
-        bare = not known and (first.startswith("-") or Path(first).exists())
+        bare = not known and (first.startswith("-") or "." in first or "/" in first or Path(first).exists())
         return super().parse_args(ctx, ["all", *args] if bare else args)
 
 
@@ -91,8 +91,9 @@ def _paper_command(name: str, says: str) -> Callable[..., None]:
     run.__doc__ = f"""{says}
 
     DATA is a Parquet, CSV, TSV or Arrow file, or a folder of Parquet parts; or give --dataset. The report is
-    report.html, report.md and report.json in --out. Run again after an interruption, the same command goes on with what
-    is missing.
+    report.html, report.md and report.json in --out, of what the last command named. Run again after an interruption,
+    the same command goes on with what is missing. --out/parts holds what the steps found, and the key of users'
+    pseudonyms: keep it to yourself.
     """
     command.command(name)(run)
     return run

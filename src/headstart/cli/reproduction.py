@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -25,16 +26,15 @@ from headstart.methods.tuned import Settings, Trainer
 from headstart.models import FAMILIES
 from headstart.models.family import ModelFamily
 from headstart.report import markdown, page, reproduction
+from headstart.report.beside import AGREES
 from headstart.report.pseudonyms import Pseudonyms
-from headstart.store.files import locked, replacing, write_json
+from headstart.store.files import LOCK, locked, replacing, write_json
 
 KINDS = {"logistic": ("logistic",), "gbdt": ("gbdt",), "mf": ("mf",), "all": ("logistic", "gbdt", "mf")}
 """Families of each command."""
 
 MANY, FEW_SEEDS, SEEDS = 1_000_000, 3, 10
 """From so many events on the table of trees has a few seeds instead of the paper's ten."""
-
-VERDICTS = {"yes": "holds", "partly": "in part", "no": "does not hold"}
 
 PARTS, KEY = "parts", "pseudonyms.key"
 
@@ -57,16 +57,19 @@ def reproduce(name: str, given: Mapping[str, Any]) -> None:
                 raise
             found = gather(studies, seeds, results, skipped, seconds)
             _write(out, found)
-            (parts / KEY).unlink(missing_ok=True)
     _show(found, out)
 
 
 def _check_folder(out: Path) -> None:
-    """Refuse a folder that holds something else, before anything is trained."""
+    """Refuse a folder that holds something else or cannot be written to, before anything is read."""
     if out.exists() and not out.is_dir():
         raise SettingsError(f"--out {out}: it is no folder; name one")
-    if out.is_dir() and any(out.iterdir()) and not (out / PARTS).is_dir():
+    ours = (out / PARTS / KEY).exists() or (out / PARTS / LOCK).exists()
+    if out.is_dir() and any(out.iterdir()) and not ours:
         raise SettingsError(f"--out {out}: the folder holds something else; name another, or an empty one")
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise SettingsError(f"--out {out}: {there} is not yours to write to; name another folder")
 
 
 def _studies(families: tuple[str, ...], given: Mapping[str, Any], screen: Screen) -> tuple[Studies, dict[str, str]]:
@@ -113,9 +116,9 @@ def _study(family: ModelFamily, source: Source, how: str, given: Mapping[str, An
 
 
 def _pseudonyms(parts: Path, shown: bool) -> Pseudonyms:
-    """The names that users have in all parts of a report; their key stays until the report is written."""
+    """The names that users have in all parts, whenever they are made: their key stays among the parts."""
     file = parts / KEY
-    if not file.exists():
+    if not file.exists() or file.stat().st_size != len(Pseudonyms().key):
         with replacing(file) as temporary:
             temporary.touch(0o600)
             temporary.write_bytes(Pseudonyms().key)
@@ -146,11 +149,11 @@ def _show(found: Mapping[str, Any], out: Path) -> None:
     """The paper's statements and what became of them, and where the report is."""
     screen = console()
     for claim in found["claims"]:
-        screen.print(Text.assemble((VERDICTS[claim["agrees"]], "bold"), f": {claim['paper']}"))
+        screen.print(Text.assemble((AGREES[claim["agrees"]][0], "bold"), f": {claim['paper']}"))
         screen.print(Padding(claim["ours"], (0, 0, 0, 4), expand=False))
     counts = Counter(claim["agrees"] for claim in found["claims"])
     held = f"{counts['yes']} hold, {counts['partly']} hold in part, {counts['no']} do not"
-    screen.print(f"{len(found['claims'])} statements of the paper: {held}")
+    screen.print(f"{len(found['claims'])} statements of the paper: {held}, {counts['unclear']} cannot be told")
     for name, why in found["not_run"].items():
         screen.print(f"note: {name} was not run: {why}")
     screen.print(f"{out / 'report.html'}: made in {clock(found['seconds'])}; report.md and report.json are beside it")

@@ -135,6 +135,21 @@ def split(
     return parts
 
 
+def sample(log: EventLog, share: float, seed: int) -> NDArray[np.bool_]:
+    """Which rows (n,) are among `share` of each user's events, or lists where there are any, drawn at random.
+
+    Of n events of a user `share` * n are drawn, rounded up or down by chance so that they are as many in the mean, one
+    at least; a smaller share is part of a larger one. The result depends on the seed and the sorted log only.
+    """
+    if share >= 1:
+        return np.ones(len(log), np.bool_)
+    units = _units(log, seed)
+    wanted = np.floor(units.counts * share + units.user_draw / 2.0**64).astype(ROW)
+    drawn = units.rank(units.draw) < units.each(np.maximum(wanted, 1))
+    rows: NDArray[np.bool_] = drawn[units.of_row]
+    return rows
+
+
 def _units(log: EventLog, seed: int) -> _Units:
     if len(log.list):
         distinct, first, of_row, size = np.unique(log.list, return_index=True, return_inverse=True, return_counts=True)

@@ -7,7 +7,7 @@ sum of squared errors, n_u its rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -86,8 +86,18 @@ class _Table:
     roots: NDArray[np.bool_]
 
 
+def any_two(a: str, b: str) -> bool:
+    """Whether methods `a` and `b` are compared: always."""
+    return True
+
+
 def bootstrap(
-    methods: Mapping[str, UserMetrics], *, seed: int = 0, resamples: int = 1000, level: float = 0.95
+    methods: Mapping[str, UserMetrics],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+    level: float = 0.95,
+    paired: Callable[[str, str], bool] = any_two,
 ) -> Comparison:
     """Intervals for each method's metrics, over users and over all rows, and for the difference of every pair.
 
@@ -96,6 +106,10 @@ def bootstrap(
     largest studentised deviation over all pairs and metrics (max-t; Romano & Wolf 2005), widened where needed to hold
     lo, hi. A pair that differs by the same amount at every user has an interval of no width and does not enter the
     maximum.
+
+    Parameters
+    ----------
+    paired : whether two methods, in the order of `methods`, are a pair
 
     Raises
     ------
@@ -116,7 +130,7 @@ def bootstrap(
             lo, hi = _quantiles(draws[:, k, m], tails)
             kind = over_rows if metric.startswith(POOLED) else over_users
             kind[name][metric.removeprefix(POOLED)] = Interval(float(means[k, m]), lo, hi)
-    return Comparison(over_users, _pairs(table, means, draws, tails, level), over_rows)
+    return Comparison(over_users, _pairs(table, means, draws, tails, level, paired), over_rows)
 
 
 def _tabulate(methods: Mapping[str, UserMetrics]) -> _Table:
@@ -182,12 +196,15 @@ def _pairs(
     draws: NDArray[np.float64],
     tails: NDArray[np.float64],
     level: float,
+    paired: Callable[[str, str], bool],
 ) -> list[Pair]:
-    """Every pair of methods for each metric, with both intervals."""
+    """Every pair of methods that is wanted, for each metric, with both intervals."""
     found: list[tuple[Pair, float]] = []
     largest = np.zeros(len(draws))
     for k, metric in enumerate(table.metrics):
         for a, b in combinations(range(len(table.names)), 2):
+            if not paired(table.names[a], table.names[b]):
+                continue
             names = table.names[a], table.names[b], metric
             exact = _constant_difference(table, means, k, a, b)
             if exact is not None:

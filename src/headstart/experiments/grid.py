@@ -81,15 +81,19 @@ def run_grid(
 
 def one_seed(
     name: str, log: EventLog, trainer: Trainer, seed: int, *, test: float = 0.2, k: int | None = None
-) -> dict[str, dict[str, float]]:
-    """Means over users of each row's metrics, by row and metric, on the split of `seed`; see `run_grid`."""
+) -> dict[str, dict[str, float | None]]:
+    """Means over users of each row's metrics, by row and metric, on the split of `seed`; see `run_grid`.
+
+    None where nobody's metric is defined.
+    """
     table = _grid(name)
     settings = replace(trainer.settings, seed=seed)
-    return _run_seed(table, log, replace(trainer, family=_family(name, trainer), settings=settings), test, k)
+    means = _run_seed(table, log, replace(trainer, family=_family(name, trainer), settings=settings), test, k)
+    return {row: {metric: _plain(value) for metric, value in found.items()} for row, found in means.items()}
 
 
 def over_seeds(
-    name: str, trainer: Trainer, found: Sequence[Mapping[str, Mapping[str, float]]], about: Mapping[str, Any]
+    name: str, trainer: Trainer, found: Sequence[Mapping[str, Mapping[str, float | None]]], about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The document of a grid from what `one_seed` gave for each seed."""
     family = _family(name, trainer)
@@ -136,7 +140,13 @@ def _rate(trainer: Trainer) -> float:
     return trainer.family.habits.rate if trainer.settings.free_rate else trainer.settings.branch.rate
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and standard deviation; None where there is none."""
-    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
-    return {"mean": mean if np.isfinite(mean) else None, "sd": sd if np.isfinite(sd) else None}
+def _plain(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean, standard deviation and the values of each seed; None where there is none."""
+    known = [value for value in values if value is not None]
+    whole = len(known) == len(values)
+    mean = float(np.mean(known)) if whole else None
+    return {"mean": mean, "sd": float(np.std(known, ddof=1)) if whole and len(known) > 1 else None, "values": [*values]}

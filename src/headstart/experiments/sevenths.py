@@ -14,12 +14,14 @@ from headstart.schedules import Borders, ByAbundance, UserTable
 PAPER_GROUPS = 7
 
 
-def by_paper_groups(evidence: Evidence, *, seed: int = 0, resamples: int = 1000) -> list[dict[str, Any]]:
+def by_paper_groups(
+    evidence: Evidence, *, reference: str = REFERENCE, seed: int = 0, resamples: int = 1000
+) -> list[dict[str, Any]]:
     """Each group that has evaluated users: keys group, users, events, fewest, most, methods, differences.
 
     Groups are those of `ByAbundance` with C = 7, cut from training events: group 1 has the least. ``methods`` leads to
-    metric to mean, lo and hi over the group's users; ``differences`` are those of each method from the global model,
-    with the interval of each alone. Both are from resamples of the group's own users.
+    metric to mean, lo and hi over the group's users; ``differences`` are those of each method from `reference`, with
+    the interval of each alone. Both are from resamples of the group's own users.
 
     Parameters
     ----------
@@ -33,9 +35,9 @@ def by_paper_groups(evidence: Evidence, *, seed: int = 0, resamples: int = 1000)
         here = evaluated & (evidence.events > 0) & (group == number)
         inside = {name: users.select(here) for name, users in evidence.metrics.items()}
         # The first of a pair is the one that comes first here.
-        last = {REFERENCE: inside.pop(REFERENCE)} if REFERENCE in inside else {}
-        found = bootstrap({**inside, **last}, seed=seed, resamples=resamples)
-        pairs = [pair_summary(pair) for pair in found.pairs if pair.b == REFERENCE]
+        last = {reference: inside.pop(reference)} if reference in inside else {}
+        found = bootstrap({**inside, **last}, seed=seed, resamples=resamples, paired=lambda a, b: b == reference)
+        pairs = [pair_summary(pair) for pair in found.pairs]
         events = evidence.events[here]
         rows.append(
             {

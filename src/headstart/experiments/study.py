@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,10 +78,15 @@ class Study:
 
     @cached_property
     def key(self) -> Plain:
-        """What results depend on beside the family, as plain values."""
+        """What results depend on beside the family, as plain values.
+
+        A fingerprint is blind to the order of events, but without times a split is not: hence ``rows``.
+        """
         return {
             "version": __version__,
+            "name": self.name,
             "data": self.log.fingerprint(),
+            "rows": hashlib.blake2b(self.part.code.tobytes() + self.log.label.tobytes(), digest_size=16).hexdigest(),
             "features": repr(self.trainer.features),
             "split": self.how,
             "seed": self.seed,
@@ -93,13 +99,11 @@ class Study:
         about = {"dataset": self.name, "split": self.how, "seed": self.seed}
         return compare(self.log, [self.part], self.trainer, methods, about=about, k=self.k, resamples=self.resamples)
 
-    def judged(self, fitted: Sequence[Fitted]) -> dict[str, UserMetrics]:
-        """Users' metrics on the test rows of methods that share a feature map, by method."""
-        prepared, objective = (
-            Prepared(self.test, fitted[0].features, self.trainer.engine.width),
-            self.trainer.family.objective,
-        )
-        return {one.method: per_user(self.held, prepared.score(one).margin, self.k, objective) for one in fitted}
+    def judged(self, fitted: Sequence[Fitted]) -> list[UserMetrics]:
+        """Users' metrics on the test rows, of methods that share a feature map."""
+        prepared = Prepared(self.test, fitted[0].features, self.trainer.engine.width)
+        objective = self.trainer.family.objective
+        return [per_user(self.held, prepared.score(one).margin, self.k, objective) for one in fitted]
 
     @cached_property
     def unstopped(self) -> Task:

@@ -15,6 +15,7 @@ AGREES: Mapping[str, tuple[str, str]] = {
     "yes": ("holds", "good"),
     "partly": ("holds in part", "even"),
     "no": ("does not hold", "bad"),
+    "unclear": ("not told apart", "even"),
 }
 """What a column of agreement says, and its tone."""
 
@@ -23,7 +24,6 @@ FAMILIES: Mapping[str, str] = {
     "logistic": "logistic regression",
     "gbdt": "boosted trees",
     "mf": "matrix factorisation",
-    "both": "logistic regression and trees",
 }
 TEXT = 500
 """Characters of a statement that are shown."""
@@ -39,12 +39,11 @@ def sentence(counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
     if not total:
         return "No statement of the paper could be tested by what was run."
-    holds, part, fails = counts["yes"], counts["partly"], counts["no"]
-    return (
-        f"Of {total} {'statement' if total == 1 else 'statements'} of the paper that this data can test,"
-        f" {holds} {_verb(holds, 'hold')}, {part} {_verb(part, 'hold')} in part and"
-        f" {fails} {'does' if fails == 1 else 'do'} not."
-    )
+    holds, part, fails, unclear = (counts[way] for way in AGREES)
+    said = [f"{holds} {_verb(holds, 'hold')} on this data", f"{part} {_verb(part, 'hold')} in part"]
+    said.append(f"{fails} {'does' if fails == 1 else 'do'} not")
+    of = f"Of {total} {'statement' if total == 1 else 'statements'} of the paper"
+    return f"{of} {', '.join(said)}{f'; {unclear} cannot be told' if unclear else ''}."
 
 
 def _verb(number: int, verb: str) -> str:
@@ -57,9 +56,9 @@ def tile(counts: Mapping[str, int]) -> dict[str, Any]:
     return {
         "label": "Statements that hold",
         "value": f"{counts['yes']} of {total}",
-        "note": f"{counts['partly']} in part, {counts['no']} not",
-        "bar": [counts[way] / total for way in AGREES],
-        "parts": ["hold", "hold in part", "do not hold"],
+        "note": f"{counts['partly']} in part, {counts['no']} not, {counts['unclear']} not told apart",
+        "bar": [counts["yes"] / total, (counts["partly"] + counts["unclear"]) / total, counts["no"] / total],
+        "parts": ["hold", "hold in part, or cannot be told", "do not hold"],
     }
 
 
@@ -76,7 +75,11 @@ def claims(found: Sequence[Plain]) -> Table:
         for claim in found
     ]
     columns = ["model", "statement on", "the paper", "this data", "agreement"]
-    return Table("claims", "Statements of the paper", columns, rows)
+    note = (
+        "A statement is taken apart into differences with 95 % intervals: it holds where all are surely its way, holds"
+        " in part where more are than are surely the other way, and is not told apart where no interval excludes 0."
+    )
+    return Table("claims", "Statements of the paper", columns, rows, note)
 
 
 def trees(printed: Sequence[Plain], ours: Plain) -> list[Table]:

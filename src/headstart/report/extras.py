@@ -149,10 +149,6 @@ def _best(points: list[Plain], metric: str) -> Plain:
     )
 
 
-def _figure(row: Plain, metric: str) -> str:
-    return f": {number(row['metrics'][metric]['mean'])}"
-
-
 def _mean(values: Plain | None) -> Cell:
     if values is None or values.get("lo") is None:
         mean = (values or {}).get("mean")

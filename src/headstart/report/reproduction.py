@@ -41,13 +41,13 @@ def reproduction(found: Plain, version: str = "") -> Report:
         - dataset, title, seed, version, seconds: of the data and of the whole run
         - statistics: rows of name, published and counts, see `headstart.report.beside.statistics`
         - claims: what the paper says in words beside what was found, rows of about (direction, ordering or size),
-          family, paper, ours and agrees (yes, partly or no)
+          family, paper, ours and agrees (yes, partly, no or unclear)
         - printed: the paper's table of trees, rows of name, metrics, and ours, the name of the row in
           ``chapters.gbdt.more.trees`` that it stands beside
         - chapters: for each of logistic, gbdt and mf that was run its document, details and more, see
           `headstart.report.assemble.assemble`
         - shares: what `headstart.report.extras.shares` draws, or None
-        - families: differences of methods of two families, rows of metric, a, b, diff, lo and hi
+        - families: differences of methods of two families, rows of metric, a, b, diff, lo, hi, lo_all and hi_all
         - not_run: why, by the name of what was not run
     version : of the program that lays it out, said at the foot
     """
@@ -127,12 +127,16 @@ def _families(shares: Plain | None, pairs: Sequence[Plain]) -> Chapter:
             words(pair["b"]),
             change(pair["diff"]),
             bounds(pair["lo"], pair["hi"]),
+            bounds(pair["lo_all"], pair["hi_all"]),
             words(*_verdict(gain)),
         ]
         for pair, gain in gains
     ]
-    columns = ["metric", "model", "less", "difference", "95 %", "model is"]
-    note = "On all training data, the same test events and users; bootstrap intervals over users."
+    columns = ["metric", "model", "less", "difference", "95 %", "95 %, all pairs", "model is"]
+    note = (
+        "On all training data, the same test events and users; bootstrap intervals over users, of the pair alone and of"
+        " all pairs and metrics at once. The last column goes by the latter."
+    )
     table = Table("differences", "Differences between families", columns, rows, note)
     first = [one for one in gains if all(one[0][side] == gains[0][0][side] for side in "ab")]
     made = Chapter(
@@ -148,7 +152,7 @@ def _families(shares: Plain | None, pairs: Sequence[Plain]) -> Chapter:
 
 
 def _gain(pair: Plain) -> Gain:
-    return Gain(pair["metric"], None, None, pair["diff"], pair["lo"], pair["hi"])
+    return Gain(pair["metric"], None, None, pair["diff"], pair["lo_all"], pair["hi_all"])
 
 
 def _verdict(gain: Gain) -> tuple[str, str]:
@@ -172,7 +176,7 @@ def _families_say(gains: Sequence[tuple[Plain, Gain]]) -> str:
     ways = {"better": f"{a} is better than {b} in", "worse": f"{a} is worse than {b} in"}
     ways["not told apart"] = f"the data do not tell {a} from {b} in"
     text = "; ".join(f"{ways[way]} {', '.join(metrics)}" for way, metrics in said.items())
-    return f"By 95 % intervals of their differences, on all training data: {text}."
+    return f"By 95 % intervals of all differences at once, on all training data: {text}."
 
 
 def _pair_tile(pair: Plain, gain: Gain) -> dict[str, Any]:

@@ -1,17 +1,30 @@
-"""What the paper says of its experiments in words, each put to the test of the figures found here."""
+"""What the paper says of its experiments in words, each put to the test of the figures found here.
+
+A statement is taken apart into contrasts: differences that are above 0 where it is so. Each has an interval, and is for
+the statement where that is above 0, against it where it is below; else the data cannot tell.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
 from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
 
 from headstart.experiments.reproduction.published import ADAPTIVE, COUNTED, METRICS, TREES
 from headstart.experiments.study import Plain
+from headstart.report.names import name_of
 
-NAMES = {"map": "MAP", "mrr": "MRR", "auc": "AUC", "ndcg": "nDCG", "rmse": "RMSE", "mae": "MAE"}
-POINTS = ("q1", "median", "q3")
+ROW = "adaptive 20+50"
+"""The row of adaptive trees that the paper puts first."""
+
+COUNTS = ("20", "50", "100", "200")
+"""Of global and of local trees in the table."""
+
+FLAT = 0.01
+"""A move of MAP that is no move, as the paper's pictures can be read."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +34,11 @@ class Claim:
     Attributes
     ----------
     about : direction, ordering or size
-    family : of models that it is about, or both
+    family : of models that it is about
     paper : what it says
     ours : what was found, with figures
-    agrees : yes, partly or no
+    agrees : yes: all contrasts are for it; partly: some are, more than are against it; no: at least as many are
+        against it as for it; unclear: none can be told from 0
     """
 
     about: str
@@ -32,6 +46,26 @@ class Claim:
     paper: str
     ours: str
     agrees: str
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference that is above 0 where a statement is so; lo and hi are None where no interval can be had."""
+
+    diff: float
+    lo: float | None
+    hi: float | None
+
+    @property
+    def side(self) -> int:
+        """1: for the statement, -1: against it, 0: not told apart."""
+        if self.lo is None or self.hi is None:
+            return 0
+        return 1 if self.lo > 0 else -1 if self.hi < 0 else 0
+
+    def __str__(self) -> str:
+        text = f"{self.diff:+.4f}"
+        return text if self.lo is None or self.hi is None else f"{text} [{self.lo:+.4f}, {self.hi:+.4f}]"
 
 
 def claims(found: Plain) -> list[dict[str, Any]]:
@@ -43,179 +77,192 @@ def _all(found: Plain) -> Iterator[Claim]:
     # A metric of ranking has no mean where no user has test events of both kinds.
     chapters = {name: one for name, one in found["chapters"].items() if one["document"]["n_users_in_averages"]}
     if "logistic" in chapters:
-        points = chapters["logistic"]["more"]["curves"]["points"]
-        yield highest_by_epochs(points)
-        yield sooner(points)
-        yield global_worst(points)
+        yield highest(chapters["logistic"]["document"])
+        yield sooner(chapters["logistic"]["more"]["curves"])
+        yield global_worst(chapters["logistic"]["document"])
     if "gbdt" in chapters:
         rows = {row["name"]: row["metrics"] for row in chapters["gbdt"]["more"]["trees"]["rows"]}
-        seeds = int(chapters["gbdt"]["more"]["trees"]["seeds"])
-        yield local_above_global(rows)
-        yield from (adaptive_above(rows, other, seeds) for other in ("global", "local"))
-        yield size_of_gain(rows)
-        yield every_group(chapters["gbdt"]["details"]["sevenths"])
-    if found["shares"] and chapters.keys() - {"mf"}:
-        yield from with_more_data(found["shares"]["points"])
+        if all(rows[row][metric]["mean"] is not None for row in rows for metric in METRICS):
+            yield local_above_global(rows)
+            yield from (adaptive_above(rows, other) for other in ("global", "local"))
+            yield size_of_gain(rows)
+        groups = chapters["gbdt"]["details"]["sevenths"], chapters["gbdt"]["over_local"]
+        yield from (every_group(*groups, method) for method in (ADAPTIVE, COUNTED))
+    if found["shares"]:
+        moved = [move for move in found["moved"] if move["family"] in chapters and move["metric"] == "map"]
+        yield from with_more_data(moved)
     if "mf" in chapters:
-        yield quartiles(chapters["mf"]["details"]["errors"])
+        yield lower_quartiles(chapters["mf"]["quartiles"])
 
 
-def highest_by_epochs(points: Sequence[Plain]) -> Claim:
-    """The best of each method over T, on test rows, as a picture of curves shows it."""
-    best = {method: _best_of(points, method) for method in _methods(points)}
-    won = [m for m in METRICS if max(best, key=lambda name: best[name][m][0]) == ADAPTIVE]
-    said = "; ".join(f"{NAMES[m]} {_listed({name: best[name][m][0] for name in best})}" for m in METRICS)
+def verdict(contrasts: Sequence[Contrast]) -> str:
+    """See `Claim`."""
+    sides = [contrast.side for contrast in contrasts]
+    above, below = sides.count(1), sides.count(-1)
+    if not above and not below:
+        return "unclear"
+    if above == len(sides):
+        return "yes"
+    return "partly" if above > below else "no"
+
+
+def told(contrasts: Sequence[Contrast]) -> str:
+    """How many contrasts are on which side."""
+    sides = [contrast.side for contrast in contrasts]
+    return f"Of {len(sides)} differences {sides.count(1)} are surely so, {sides.count(-1)} surely the other way"
+
+
+def highest(document: Plain) -> Claim:
+    """The adaptive method less each of the paper's others, in every metric."""
+    found = {(other, m): _pair(document, ADAPTIVE, other, m) for other in ("global", "local", "mtl") for m in METRICS}
+    said = ", ".join(f"over {other} {found[other, 'map']}" for other in ("global", "local", "mtl"))
     paper = "Adaptive logistic regression reaches higher scores than global, local and multi-task learning."
-    return Claim("ordering", "logistic", paper, f"Highest over all T: {said}.", _part(len(won), len(METRICS)))
+    every = list(found.values())
+    return Claim("ordering", "logistic", paper, f"{told(every)}; MAP {said}.", verdict(every))
 
 
-def sooner(points: Sequence[Plain]) -> Claim:
-    """The first T at which the adaptive models are above whatever the global one reaches."""
-    said, fewer = [], 0
+def sooner(curves: Plain) -> Claim:
+    """Whether adaptive models of fewer epochs are above the global model of T', or no better even at T'."""
+    stop = int(curves["stop"])
+    contrasts, said = [], []
     for metric in METRICS:
-        best, at = _best_of(points, "global")[metric]
-        passes = [p["ticks"] for p in points if p["method"] == ADAPTIVE and p["metrics"][metric]["mean"] >= best]
-        fewer += bool(passes) and min(passes) < at
-        reached = f"at T = {min(passes)}" if passes else "never"
-        said.append(f"{NAMES[metric]}: global is best at T = {at}, {ADAPTIVE} is there {reached}")
+        pairs = sorted((p for p in curves["pairs"] if p["metric"] == metric), key=lambda p: int(p["ticks"]))
+        above = [p["ticks"] for p in pairs if p["lo"] is not None and p["lo"] > 0]
+        before = [p for p in pairs if p["ticks"] < stop] or pairs[:1]
+        last = before[-1]
+        first = next((p for p in before if p["lo"] is not None and p["lo"] > 0), last)
+        contrasts.append(Contrast(first["diff"], first["lo"], first["hi"]))
+        said.append(f"{name_of(metric)} {f'from T = {above[0]} on' if above else 'never'}")
     paper = "Adaptive logistic regression needs fewer epochs than the global model."
-    return Claim("direction", "logistic", paper, "; ".join(said) + ".", _part(fewer, len(METRICS)))
+    ours = f"Global training stops at T' = {stop}; {ADAPTIVE} is surely above that model: {', '.join(said)}"
+    end = f"; at T = {last['ticks']}, MAP {_of(curves['pairs'], 'map', last['ticks'])}."
+    return Claim("direction", "logistic", paper, ours + end, verdict(contrasts))
 
 
-def global_worst(points: Sequence[Plain]) -> Claim:
-    """Whether every other method's best over T is above the global model's."""
-    best = {method: _best_of(points, method) for method in _methods(points)}
-    last = [metric for metric in METRICS if min(best, key=lambda name: best[name][metric][0]) == "global"]
-    worst = "; ".join(f"{NAMES[m]} {min(best, key=lambda name: best[name][m][0])}" for m in METRICS)
+def global_worst(document: Plain) -> Claim:
+    """Each of the paper's other methods less the global model, in every metric."""
+    others = ("local", "mtl", ADAPTIVE)
+    found = {(other, metric): _pair(document, other, "global", metric) for other in others for metric in METRICS}
+    said = ", ".join(f"{other} {found[other, 'map']}" for other in others)
+    every = list(found.values())
     paper = "Global logistic regression is the worst method."
-    return Claim("ordering", "logistic", paper, f"Lowest, each at its best T: {worst}.", _part(len(last), len(METRICS)))
+    return Claim("ordering", "logistic", paper, f"{told(every)}; MAP over global: {said}.", verdict(every))
 
 
 def local_above_global(rows: Mapping[str, Plain]) -> Claim:
     """The paper's local trees are above as many global ones in every metric."""
-    counts = [name.split()[1] for name in rows if name.startswith("global ")]
-    wins = [(c, m) for c in counts for m in METRICS if _mean(rows, f"local {c}", m) > _mean(rows, f"global {c}", m)]
-    gaps = ", ".join(
-        f"{c} trees {_mean(rows, f'local {c}', 'map') - _mean(rows, f'global {c}', 'map'):+.4f}" for c in counts
-    )
-    ours = f"In {len(wins)} of {len(counts) * len(METRICS)} pairs of metric and count; MAP: {gaps}."
+    found = {(n, m): _seeds(rows, f"local {n}", f"global {n}", m) for n in COUNTS for m in METRICS}
+    said = ", ".join(f"{count} trees {found[count, 'map']}" for count in COUNTS)
+    every = list(found.values())
     paper = "Local trees are above as many global trees, in every metric."
-    return Claim("ordering", "gbdt", paper, ours, _part(len(wins), len(counts) * len(METRICS)))
+    return Claim("ordering", "gbdt", paper, f"{told(every)}; MAP: {said}.", verdict(every))
 
 
-def adaptive_above(rows: Mapping[str, Plain], other: str, seeds: int) -> Claim:
-    """MAP of the best adaptive row less that of the best `other` one; seeds tell the error of means."""
-    adaptive, base = _best_row(rows, "adaptive"), _best_row(rows, other)
-    gain = _mean(rows, adaptive, "map") - _mean(rows, base, "map")
-    error = sqrt(sum((rows[name]["map"]["sd"] or 0.0) ** 2 for name in (adaptive, base)) / seeds)
-    printed = TREES[_best_printed("adaptive")][0][0] - TREES[_best_printed(other)][0][0]
-    paper = f"Adaptive trees beat {other} trees: MAP {printed:+.4f}, the best row of each."
-    ours = f"{adaptive} less {base}: MAP {gain:+.4f}, standard error {error:.4f} over {seeds} seeds."
-    return Claim("direction", "gbdt", paper, ours, "yes" if gain > 2 * error else "partly" if gain > 0 else "no")
+def adaptive_above(rows: Mapping[str, Plain], other: str) -> Claim:
+    """MAP of 20+50 less that of each row of `other` trees."""
+    found = {count: _seeds(rows, ROW, f"{other} {count}", "map") for count in COUNTS}
+    printed = ", ".join(f"{TREES[ROW][0][0] - TREES[f'{other} {count}'][0][0]:+.4f}" for count in COUNTS)
+    paper = f"Adaptive trees (20+50) beat {other} trees; MAP over {', '.join(COUNTS)} of them: {printed}."
+    said = ", ".join(map(str, found.values()))
+    return Claim("direction", "gbdt", paper, f"MAP over as many: {said}.", verdict(list(found.values())))
 
 
 def size_of_gain(rows: Mapping[str, Plain]) -> Claim:
-    """The relative gain of the best adaptive row over the best global one; alike: within a factor of two."""
-    paper_gain, our_gain, alike = [], [], 0
+    """The gain of 20+50 over 200 global trees; alike: within a factor of two."""
+    paper, ours, alike = [], [], 0
     for place, metric in enumerate(METRICS):
-        theirs = max(v[place][0] for n, v in TREES.items() if n.startswith("adaptive"))
-        theirs = theirs / max(v[place][0] for n, v in TREES.items() if n.startswith("global")) - 1
-        names = (_best_row(rows, kind, metric) for kind in ("adaptive", "global"))
-        adaptive, base = (_mean(rows, name, metric) for name in names)
-        ours = adaptive / base - 1
-        alike += 0.5 <= ours / theirs <= 2
-        paper_gain.append(f"{NAMES[metric]} {100 * theirs:+.1f} %")
-        our_gain.append(f"{NAMES[metric]} {100 * ours:+.1f} %")
-    paper = f"The best adaptive trees over the best global ones: {', '.join(paper_gain)}."
-    return Claim("size", "gbdt", paper, f"{', '.join(our_gain)}.", _part(alike, len(METRICS)))
+        theirs = TREES[ROW][place][0] - TREES["global 200"][place][0]
+        mine = rows[ROW][metric]["mean"] - rows["global 200"][metric]["mean"]
+        alike += 0.5 <= mine / theirs <= 2
+        paper.append(f"{name_of(metric)} {theirs:+.4f} ({100 * theirs / TREES['global 200'][place][0]:+.1f} %)")
+        ours.append(f"{name_of(metric)} {mine:+.4f} ({100 * mine / rows['global 200'][metric]['mean']:+.1f} %)")
+    agrees = "yes" if alike == len(METRICS) else "partly" if alike else "no"
+    text = f"{', '.join(ours)}; {alike} of {len(METRICS)} within a factor of two."
+    return Claim("size", "gbdt", f"Adaptive trees (20+50) over 200 global ones: {', '.join(paper)}.", text, agrees)
 
 
-def every_group(groups: Sequence[Plain]) -> Claim:
-    """MAP by abundance group, of both forms of adaptive trees; the form that holds in more groups is judged."""
-    groups = [row for row in groups if row["methods"][ADAPTIVE]["map"]["mean"] is not None]
-    said, held = [], 0
-    for method in (ADAPTIVE, COUNTED):
-        gaps = {
-            row["group"]: [_group_map(row, method) - _group_map(row, o) for o in ("global", "local")] for row in groups
-        }
-        won = [group for group, gap in gaps.items() if min(gap) > 0]
-        held = max(held, len(won))
-        ends = (f"group {g} {gaps[g][0]:+.4f} and {gaps[g][1]:+.4f}" for g in (groups[0]["group"], groups[-1]["group"]))
-        said.append(
-            f"{method} in {len(won)} of {len(groups)} groups ({', '.join(map(str, won)) or 'none'}),"
-            f" over global and local in {'; in '.join(ends)}"
-        )
-    paper = "Adaptive trees beat global and local ones in MAP in every group, those with least and most data included."
-    return Claim("direction", "gbdt", paper, f"{'. '.join(said)}.", _part(held, len(groups)))
+def every_group(groups: Sequence[Plain], over_local: Sequence[Plain], method: str) -> Claim:
+    """MAP by abundance group, each interval alone."""
+    found = {
+        (row["group"], other): _of_group(row, method)
+        for other, rows in (("global", groups), ("local", over_local))
+        for row in rows
+        if _of_group(row, method) is not None
+    }
+    every = [contrast for contrast in found.values() if contrast is not None]
+    ends = list(dict.fromkeys((groups[0]["group"], groups[-1]["group"])))
+    said = "; ".join(
+        f"group {group}: over global {found.get((group, 'global'))}, over local {found.get((group, 'local'))}"
+        for group in ends
+    )
+    name = "by abundance" if method == ADAPTIVE else "20+50"
+    paper = f"Adaptive trees ({name}) beat global and local ones in MAP in every group, least and most data included."
+    return Claim("direction", "gbdt", paper, f"{told(every)}; {said}.", verdict(every))
 
 
-def with_more_data(points: Sequence[Plain]) -> Iterator[Claim]:
-    """MAP at the largest share less MAP at the smallest."""
-    low, high = min(p["share"] for p in points), max(p["share"] for p in points)
-    at = {(p["family"], p["method"], p["share"]): p["metrics"]["map"] for p in points}
-    for family, paper in (
-        ("gbdt", "With more training data the tree methods gain."),
-        ("logistic", "With more training data logistic regression stays flat."),
-    ):
-        names = sorted({method for known, method, _ in at if known == family})
-        if not names:
+def with_more_data(moved: Sequence[Plain]) -> Iterator[Claim]:
+    """MAP on all training data less that on the smallest share."""
+    papers = {
+        "gbdt": "With more training data the tree methods gain (MAP, 20 to 100 %).",
+        "logistic": f"With more training data logistic regression stays flat (moves of MAP within {FLAT}).",
+    }
+    for family, paper in papers.items():
+        found = {m["method"]: Contrast(m["diff"], m["lo_all"], m["hi_all"]) for m in moved if m["family"] == family}
+        if not found:
             continue
-        moved = {name: at[family, name, high]["mean"] - at[family, name, low]["mean"] for name in names}
-        # Flat: the move is less than the reach of one mean's interval.
-        reach = {name: (at[family, name, high]["hi"] - at[family, name, high]["lo"]) / 2 for name in names}
-        held = [name for name in names if (moved[name] > 0 if family == "gbdt" else abs(moved[name]) < reach[name])]
-        said = ", ".join(f"{name} {moved[name]:+.4f}" for name in names)
-        ours = f"MAP from {100 * low:.0f} to {100 * high:.0f} % of the data: {said}"
-        note = "" if family == "gbdt" else f"; half an interval is {max(reach.values()):.4f}"
-        yield Claim("direction", family, paper, f"{ours}{note}.", _part(len(held), len(names)))
+        judged = list(found.values()) if family == "gbdt" else [_flat(contrast) for contrast in found.values()]
+        said = ", ".join(f"{name} {contrast}" for name, contrast in found.items())
+        yield Claim("direction", family, paper, f"{said}.", verdict(judged))
 
 
-def quartiles(errors: Sequence[Plain]) -> Claim:
-    """Quartiles of users' own errors, among the methods that the paper compares."""
-    everybody = errors[0]["methods"]
-    rivals = [name for name in ("global", "local", "mtl") if name in everybody]
-    won, said = 0, []
-    for metric in ("rmse", "mae"):
-        for point in POINTS:
-            own, best = everybody[ADAPTIVE][metric][point], min(everybody[name][metric][point] for name in rivals)
-            won += own < best
-            said.append(f"{NAMES[metric]} {point} {own:.4f} against {best:.4f}")
+def lower_quartiles(found: Sequence[Plain]) -> Claim:
+    """Quartiles of users' own errors: each rival's less the adaptive method's."""
+    every = [Contrast(one["theirs"] - one["ours"], one["lo"], one["hi"]) for one in found]
+    rivals = list(dict.fromkeys(one["rival"] for one in found))
+    medians = {one["rival"]: k for k, one in enumerate(found) if (one["metric"], one["point"]) == ("rmse", "median")}
+    said = ", ".join(f"{rival} {every[medians[rival]]}" for rival in rivals)
     paper = "Adaptive matrix factorisation has the best quartiles of users' RMSE and MAE."
-    return Claim("ordering", "mf", paper, f"Best of the others: {', '.join(said)}.", _part(won, 2 * len(POINTS)))
+    return Claim("ordering", "mf", paper, f"{told(every)}; median RMSE less ours: {said}.", verdict(every))
 
 
-def _part(held: int, of: int) -> str:
-    return "yes" if held == of else "partly" if held else "no"
+def _flat(move: Contrast) -> Contrast:
+    """Above 0 where a move is surely within `FLAT`, below where it is surely beyond."""
+    if move.lo is None or move.hi is None:
+        return Contrast(FLAT - abs(move.diff), None, None)
+    nearest = 0.0 if move.lo <= 0 <= move.hi else min(abs(move.lo), abs(move.hi))
+    return Contrast(FLAT - abs(move.diff), FLAT - max(abs(move.lo), abs(move.hi)), FLAT - nearest)
 
 
-def _methods(points: Sequence[Plain]) -> list[str]:
-    """Methods of the curves that the paper has too."""
-    return [n for n in dict.fromkeys(p["method"] for p in points) if n in ("global", "local", "mtl", ADAPTIVE)]
+def _pair(document: Plain, method: str, other: str, metric: str) -> Contrast:
+    """`method` less `other`, with the interval that holds for all pairs of a comparison."""
+    for pair in document["pairs"]:
+        if pair["metric"] == metric and {pair["a"], pair["b"]} == {method, other}:
+            if pair["diff"] is None:
+                return Contrast(float("nan"), None, None)
+            sign = 1.0 if pair["a"] == method else -1.0
+            lo, hi = sorted((sign * pair["lo_all"], sign * pair["hi_all"]))
+            return Contrast(sign * pair["diff"], lo, hi)
+    raise KeyError(f"{method} and {other} are not compared in {metric}")
 
 
-def _best_of(points: Sequence[Plain], method: str) -> dict[str, tuple[float, int]]:
-    """By metric the highest mean over T, and the first T that has it."""
-    own = sorted((p for p in points if p["method"] == method), key=lambda p: p["ticks"])
-    best = {m: max(own, key=lambda p: p["metrics"][m]["mean"]) for m in METRICS}
-    return {m: (p["metrics"][m]["mean"], p["ticks"]) for m, p in best.items()}
+def _of(pairs: Sequence[Plain], metric: str, ticks: int) -> Contrast:
+    pair = next(one for one in pairs if (one["metric"], one["ticks"]) == (metric, ticks))
+    return Contrast(pair["diff"], pair["lo"], pair["hi"])
 
 
-def _listed(values: Mapping[str, float]) -> str:
-    order = sorted(values.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name} {value:.4f}" for name, value in order)
+def _seeds(rows: Mapping[str, Plain], one: str, other: str, metric: str) -> Contrast:
+    """The mean over seeds of a difference, with Student's 95 % interval: seeds are splits of the same events."""
+    gaps = np.subtract(rows[one][metric]["values"], rows[other][metric]["values"])
+    mean, count = float(gaps.mean()), len(gaps)
+    if count < 2:
+        return Contrast(mean, None, None)
+    reach = float(student.ppf(0.975, count - 1) * gaps.std(ddof=1) / count**0.5)
+    return Contrast(mean, mean - reach, mean + reach)
 
 
-def _mean(rows: Mapping[str, Plain], name: str, metric: str) -> float:
-    return float(rows[name][metric]["mean"])
-
-
-def _best_row(rows: Mapping[str, Plain], kind: str, metric: str = "map") -> str:
-    return max((name for name in rows if name.startswith(kind)), key=lambda name: _mean(rows, name, metric))
-
-
-def _best_printed(kind: str) -> str:
-    return max((name for name in TREES if name.startswith(kind)), key=lambda name: TREES[name][0])
-
-
-def _group_map(row: Plain, method: str) -> float:
-    return float(row["methods"][method]["map"]["mean"])
+def _of_group(row: Plain, method: str) -> Contrast | None:
+    """The method's difference in MAP in a group, from whatever the group's differences are from."""
+    for one in row["differences"]:
+        if (one["method"], one["metric"]) == (method, "map") and one["diff"] is not None:
+            return Contrast(one["diff"], one["lo"], one["hi"])
+    return None

@@ -128,13 +128,16 @@ def _read(folder: Path, step: Step, overwrite: bool) -> Plain | None:
         found = read_json(file)
     except ModelError:
         return {}
+    if not isinstance(found.get("key"), dict) or not isinstance(found.get("result"), dict):
+        return {}
+    if not isinstance(found.get("seconds"), float):
+        return {}
     key = json.loads(json.dumps(step.key))
-    if found.get("key") == key:
+    if found["key"] == key:
         return found
     if overwrite:
         return None
-    other = found.get("key")
-    differs = [name for name in key if not isinstance(other, dict) or other.get(name) != key[name]]
+    differs = [name for name in key if found["key"].get(name) != key[name]]
     raise SettingsError(
         f"{file} was made with another {' and '.join(differs) or 'set of options'};"
         " give another --out, what was given then, or --overwrite"

@@ -11,10 +11,15 @@ from headstart.experiments.details import details
 from headstart.experiments.grid import TREES, one_seed, over_seeds
 from headstart.experiments.reproduction.claims import claims
 from headstart.experiments.reproduction.ledger import Plain, Results, Step
-from headstart.experiments.reproduction.published import METHODS, STATISTICS, printed
+from headstart.experiments.reproduction.published import ADAPTIVE, METHODS, STATISTICS, printed
+from headstart.experiments.reproduction.quartiles import quartile_differences
 from headstart.experiments.reproduction.statistics import statistics
+from headstart.experiments.sevenths import by_paper_groups
 from headstart.experiments.study import Study
 from headstart.report.pseudonyms import Pseudonyms
+
+TOGETHER = ((shares.SHARES[0], shares.SHARES[-1]), *((share,) for share in shares.SHARES[1:-1]))
+"""Shares by step: the ends in one, since differences between them are paired by user."""
 
 Studies = Mapping[str, Study]
 """By family."""
@@ -46,7 +51,7 @@ def steps(studies: Studies, seeds: int, pseudonyms: Pseudonyms) -> list[Step]:
             made += [_curve(study, ticks) for ticks in curves.curve_ticks(study)]
         if family == "gbdt":
             made += [_seed(study, seed) for seed in range(seeds)]
-    return made + [_share(_classifying(studies), share) for share in shares.SHARES if _classifying(studies)]
+    return made + [_shares(_classifying(studies), wanted) for wanted in TOGETHER if _classifying(studies)]
 
 
 def gather(
@@ -61,7 +66,8 @@ def gather(
     seconds : of all steps
     """
     first = next(iter(studies.values()))
-    points = [results[_share_name(_classifying(studies), share)] for share in shares.SHARES if _classifying(studies)]
+    shared = [results[_shares_name(_classifying(studies), some)] for some in TOGETHER if _classifying(studies)]
+    points = sorted((p for some in shared for p in some["points"]), key=lambda point: float(point["share"]))
     found: dict[str, Any] = {
         "dataset": first.name,
         "title": first.title,
@@ -73,8 +79,9 @@ def gather(
         ],
         "printed": printed(),
         "chapters": {family: _chapter(study, seeds, results) for family, study in studies.items()},
-        "shares": _together(points, shares.NOTE) if points else None,
-        "families": points[-1]["pairs"] if points else [],
+        "shares": {"points": points, "note": shares.noted(points)} if points else None,
+        "moved": shared[0]["moved"] if shared else [],
+        "families": shared[0]["families"] if shared else [],
         "not_run": dict(skipped),
         "seconds": seconds,
     }
@@ -85,9 +92,9 @@ def _chapter(study: Study, seeds: int, results: Results) -> dict[str, Any]:
     """A comparison, and the pictures that are of its family alone."""
     more: dict[str, Any] = {}
     if study.family == "logistic":
-        more["curves"] = _together(
-            [results[_curve(study, ticks).name] for ticks in curves.curve_ticks(study)], curves.NOTE
-        )
+        some = [results[_curve(study, ticks).name] for ticks in curves.curve_ticks(study)]
+        every = {key: [one for part in some for one in part[key]] for key in ("points", "pairs")}
+        more["curves"] = {**every, "stop": some[0]["stop"], "note": curves.NOTE}
     if study.family == "gbdt":
         found = [results[_seed(study, seed).name]["rows"] for seed in range(seeds)]
         more["trees"] = over_seeds("trees", study.trainer, found, {"dataset": study.name, "split": "user-random"})
@@ -122,16 +129,22 @@ def _statistics_of(study: Study) -> Callable[[Results], Plain]:
 
 def _comparison(study: Study, pseudonyms: Pseudonyms) -> Callable[[Results], Plain]:
     def make(_: Results) -> Plain:
-        found = study.compared(METHODS[study.family])
-        drawn = details(found, pseudonyms, seed=study.seed, resamples=study.resamples)
-        return {"document": dict(found.document), "details": drawn}
+        found, sampling = study.compared(METHODS[study.family]), {"seed": study.seed, "resamples": study.resamples}
+        made: dict[str, Any] = {"document": dict(found.document), "details": details(found, pseudonyms, **sampling)}
+        if study.family == "gbdt":
+            groups = by_paper_groups(found.evidence, reference="local", **sampling)
+            made["over_local"] = [{key: row[key] for key in ("group", "differences")} for row in groups]
+        if study.family == "mf":
+            users = found.evidence.metrics
+            made["quartiles"] = quartile_differences(users, ADAPTIVE, ("global", "local", "mtl"), **sampling)
+        return made
 
     return make
 
 
 def _curve(study: Study, ticks: int) -> Step:
     def make(results: Results) -> Plain:
-        return curves.curve_point(study, results[f"compare-{study.family}"]["document"], ticks)
+        return curves.curve_point(study, results[f"compare-{study.family}"]["document"], ticks, ADAPTIVE)
 
     says = f"{study.family}: {ticks} {'epoch' if ticks == 1 else 'epochs'}"
     return Step(f"curve-{study.family}-{ticks:03d}", says, "curve", CURVE, _tuned(study), make)
@@ -143,24 +156,20 @@ def _seed(study: Study, seed: int) -> Step:
 
     # What is chosen and resampled elsewhere has no part in it.
     key = {name: value for name, value in study.key.items() if name in ("version", "data", "features", "k")}
-    return Step(
-        f"trees-{seed:02d}", f"table of trees: seed {seed}", "trees", SEED, {**key, "rows": len(TREES.rows)}, make
-    )
+    return Step(f"trees-{seed:02d}", f"table of trees: seed {seed}", "trees", SEED, {**key, "rows": TREES.rows}, make)
 
 
-def _share(studies: Sequence[Study], share: float) -> Step:
+def _shares(studies: Sequence[Study], wanted: Sequence[float]) -> Step:
     def make(results: Results) -> Plain:
         documents = {study.family: results[f"compare-{study.family}"]["document"] for study in studies}
-        return shares.share_point(studies, documents, share)
+        return shares.share_points(studies, documents, wanted)
 
-    says = f"{' and '.join(study.family for study in studies)}: {100 * share:.0f} % of the training events"
-    weight = (share + 0.2) * sum(SHARE[study.family] for study in studies)
-    return Step(_share_name(studies, share), says, "share", weight, _tuned(*studies), make)
-
-
-def _share_name(studies: Sequence[Study], share: float) -> str:
-    return f"share-{'-'.join(study.family for study in studies)}-{100 * share:03.0f}"
+    percents = " and ".join(f"{100 * share:.0f} %" for share in wanted)
+    says = f"{' and '.join(study.family for study in studies)}: {percents} of the training events"
+    weight = sum(share + 0.2 for share in wanted) * sum(SHARE[study.family] for study in studies)
+    return Step(_shares_name(studies, wanted), says, "share", weight, _tuned(*studies), make)
 
 
-def _together(points: Sequence[Plain], note: str) -> dict[str, Any]:
-    return {"points": [point for some in points for point in some["points"]], "note": note}
+def _shares_name(studies: Sequence[Study], wanted: Sequence[float]) -> str:
+    named = [study.family for study in studies] + [f"{100 * share:03.0f}" for share in wanted]
+    return f"share-{'-'.join(named)}"

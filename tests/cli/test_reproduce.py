@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +80,20 @@ def test_statements_are_printed_and_in_all_three_files(clicks):
         assert claim["ours"] in said.out
         assert claim["paper"].replace("&", "&amp;") in text.replace("\\", "")
         assert json.dumps(claim["paper"])[1:-1] in page
+
+
+def test_the_page_of_the_docs_is_made_of_it(clicks):
+    """scripts/tabulate_reproduction.py, with the same report as two data sets."""
+    out, _, found = clicks
+    script = Path(__file__).parents[2] / "scripts" / "tabulate_reproduction.py"
+    command = [sys.executable, str(script), *[str(out / "report.json")] * 2]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for claim in found["claims"]:
+        assert claim["ours"] in text
+    tree = found["chapters"]["gbdt"]["more"]["trees"]["rows"][0]["metrics"]["map"]
+    assert f"{tree['mean']:.4f} ({tree['sd']:.4f})".replace("0.", ".") in text
+    assert text.count("(paper)") == 3
+    assert subprocess.run(command[:2], capture_output=True, text=True).returncode == 2
 
 
 def test_users_have_one_pseudonym_and_no_id_is_kept(clicks, logs):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 class Pseudonyms:
     """Names such as ``u-k7q2mzd3``: the same for an id wherever it stands in a report.
 
-    They are keyed hashes (BLAKE2b), and the key is drawn anew and kept nowhere: without it nobody can find which id a
-    name belongs to by trying ids, as one could with a plain hash or a number in the order of ids.
+    They are keyed hashes (BLAKE2b), and the key is drawn anew: without it nobody can find which id a name belongs to by
+    trying ids, as one could with a plain hash or a number in the order of ids. So a key goes into no report; one that
+    is kept, since parts of a report are still to be made, is to be kept from its readers.
 
     Attributes
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from headstart.methods.tuned import Settings, Trainer
 from headstart.models import FAMILIES
 from headstart.models.family import ModelFamily
 from headstart.report import markdown, page, reproduction
-from headstart.report.beside import AGREES
+from headstart.report.beside import AGREES, agreements, sentence
 from headstart.report.pseudonyms import Pseudonyms
 from headstart.store.files import LOCK, locked, replacing, write_json
 
@@ -151,9 +150,7 @@ def _show(found: Mapping[str, Any], out: Path) -> None:
     for claim in found["claims"]:
         screen.print(Text.assemble((AGREES[claim["agrees"]][0], "bold"), f": {claim['paper']}"))
         screen.print(Padding(claim["ours"], (0, 0, 0, 4), expand=False))
-    counts = Counter(claim["agrees"] for claim in found["claims"])
-    held = f"{counts['yes']} hold, {counts['partly']} hold in part, {counts['no']} do not"
-    screen.print(f"{len(found['claims'])} statements of the paper: {held}, {counts['unclear']} cannot be told")
+    screen.print(sentence(agreements(found["claims"])))
     for name, why in found["not_run"].items():
         screen.print(f"note: {name} was not run: {why}")
     screen.print(f"{out / 'report.html'}: made in {clock(found['seconds'])}; report.md and report.json are beside it")

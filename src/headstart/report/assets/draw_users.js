@@ -113,9 +113,12 @@ HS.kinds.gains = {
     const { methods, loss, alike } = picture.options;
     const method = methods.includes(picture.chapter.method) ? picture.chapter.method : methods[0];
     const rows = HS.rows(picture, "gains");
-    const label = (row) => HS.signed((row.from + row.to) / 2, 2);
     const last = rows.length - 1;
-    const between = (k) => (k === 0 ? `below ${HS.signed(rows[0].to, 3)}` : k === last ? `above ${HS.signed(rows[last].from, 3)}` : `${HS.signed(rows[k].from, 3)} to ${HS.signed(rows[k].to, 3)}`);
+    // As many digits as tell neighbours apart.
+    const digits = Math.min(Math.max(2, Math.ceil(-Math.log10(rows[last].to - rows[last].from))), 8);
+    const label = (row) => HS.signed((row.from + row.to) / 2, digits);
+    const edge = (value) => HS.signed(value, digits + 1);
+    const between = (k) => (k === 0 ? `below ${edge(rows[0].to)}` : k === last ? `above ${edge(rows[last].from)}` : `${edge(rows[k].from)} to ${edge(rows[k].to)}`);
     const side = (name, colour, keep) => ({
       name, type: "bar", stack: "users", barCategoryGap: "6%", itemStyle: { color: colour },
       data: rows.map((row) => (keep(row) ? row[method] : null)),

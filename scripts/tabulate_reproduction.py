@@ -14,7 +14,7 @@ from typing import Any
 
 Plain = Mapping[str, Any]
 NAMES = {"map": "MAP", "mrr": "MRR", "auc": "AUC", "ndcg": "nDCG"}
-AGREES = {"yes": "holds", "partly": "in part", "no": "does not", "unclear": "not told apart"}
+AGREES = {"yes": "holds", "partly": "in part", "no": "does not", "unclear": "cannot be told"}
 BASES = ("global", "local")
 
 HEAD = """# The paper's experiments, done again
@@ -40,7 +40,9 @@ methods and sizes of gains can. "Adaptive" is `by-abundance`, the paper's schedu
 A statement is taken apart into differences, each with a 95 % interval: over users, of all pairs at once, in comparisons
 and shares (of a group alone in groups); over seeds, paired, in the table of trees, where seeds are splits of the same
 events. It holds where all of its differences are surely its way; in part where more are than are surely the other way;
-else it does not; and is not told apart where no interval excludes 0. Each statement is a function in
+else it does not; and cannot be told where no interval excludes 0, as in groups of fewer than ten users. The size of a
+gain is compared without intervals: within a factor of two in all metrics, in some, in none. More pairs make wider
+intervals: a report of one family may tell apart what one of all leaves open. Each statement is a function in
 `experiments/reproduction/claims.py`. Clicks are split per user in time where there are times, else at random; ratings
 and the table of trees at random. Settings are chosen on tune rows by AUC or RMSE, in the table of trees not at all."""
 

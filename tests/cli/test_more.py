@@ -46,6 +46,7 @@ def test_trees_over_seeds(headstart, logs, tmp_path):
         (("--more", "curves"), "--more is of pictures in a report; give --report F.html too"),
         (("--more", "spirals", "--report", "r.html"), "--more spirals: there are curves, shares, trees"),
         (("--more", "trees", "--report", "r.html"), "a table of trees, and logistic has none; give --model gbdt"),
+        (("--more", "curves", "--report", "r.html", "--methods", "global"), "--more sets methods beside the global"),
         (("--more", "shares", "--report", "r.html", "--methods", "learned"), "--more shares draws global, local, by"),
         (("--more", "curves", "--report", "r.html", "--split", "kfold"), "--more is of one split"),
     ],

@@ -140,6 +140,41 @@ def without_times(value):
     return [without_times(one) for one in value] if isinstance(value, list) else value
 
 
+def test_a_lost_key_is_no_second_name(headstart, clicks, logs):
+    out, _, _ = clicks
+    key = out / "parts" / "pseudonyms.key"
+    kept = key.read_bytes()
+    flags = (logs.all, *logs.flags, *QUICK, "--out", out)
+    for damage, said in ((key.unlink, "is gone"), (lambda: key.write_bytes(b"x"), "is damaged")):
+        damage()
+        assert f"{key} {said}, so users would get second names" in headstart("reproduce", *flags, code=2).err
+    key.write_bytes(kept)
+
+
+def test_reports_are_written_together(headstart, clicks, logs, monkeypatch):
+    out, _, _ = clicks
+    before = {file: file.read_bytes() for file in out.glob("report.*")}
+    moved, replace = [], os.replace
+
+    def full(source, target):
+        moved.append(target)
+        replace(source, target)
+
+    def fails(file, data):
+        if file.name.endswith("html.tmp"):
+            raise OSError(28, "No space left on device")
+        return write(file, data)
+
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", fails)
+    monkeypatch.setattr(os, "replace", full)
+    said = headstart("reproduce", logs.all, *logs.flags, *QUICK, "--out", out, code=1)
+    assert "report.html: No space left on device" in said.err
+    assert not moved
+    assert {file: file.read_bytes() for file in out.glob("report.*")} == before
+    assert not list(out.glob(".*"))
+
+
 def test_a_second_run_makes_nothing_again_and_other_options_are_refused(headstart, clicks, logs, monkeypatch):
     out, _, found = clicks
     monkeypatch.setattr(ledger, "write_json", None)
@@ -147,7 +182,7 @@ def test_a_second_run_makes_nothing_again_and_other_options_are_refused(headstar
     said = headstart(
         "reproduce", "gbdt", logs.all, *logs.flags, *QUICK, "--seeds", 1, "--seed", 4, "--out", out, code=2
     )
-    assert "was made with another" in said.err
+    assert "was made with another " in said.err
     assert "give another --out, what was given then, or --overwrite" in said.err
     assert {file: file.read_bytes() for file in out.rglob("*.json")} == before
     headstart("reproduce", "all", logs.all, *logs.flags, *QUICK, "--out", out)

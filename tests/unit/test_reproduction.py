@@ -301,6 +301,7 @@ FOR, AGAINST, OPEN = (tested.Contrast(*ends) for ends in ((0.2, 0.1, 0.3), (-0.2
         ([OPEN, AGAINST], "no"),
         ([OPEN, OPEN], "unclear"),
         ([tested.Contrast(0.5, None, None)], "unclear"),
+        ([tested.Contrast(0.5, 0.5, 0.5)], "unclear"),
         ([], "unclear"),
     ],
 )
@@ -345,9 +346,9 @@ def curves_of(stop, *los):
 def test_fewer_epochs_are_fewer_than_the_global_model_takes():
     soon = curves_of(50, -0.05, 0.01, 0.02)
     assert soon.agrees == "yes"
-    assert "AUC from T = 10 on" in soon.ours
+    assert "AUC at T = 10 to 100" in soon.ours
     late = curves_of(50, -0.05, -0.05, 0.02)
-    assert (late.agrees, "from T = 100 on" in late.ours) == ("unclear", True)
+    assert (late.agrees, "at T = 100;" in late.ours) == ("unclear", True)
     assert curves_of(50, -0.5, -0.4, 0.02).agrees == "no"
     assert "never" in curves_of(50, -0.05, -0.05, -0.05).ours
 
@@ -377,17 +378,22 @@ def test_one_seed_tells_nothing():
     assert (found.agrees, "[" in found.ours) == ("unclear", False)
 
 
+def test_places_of_a_grid_are_told_as_runs():
+    assert tested._runs([1, 2, 5], [1, 2, 3, 5]) == "1 to 2, 5"
+    assert tested._runs([3, 5], [1, 2, 3, 5]) == "3 to 5"
+
+
 def test_gains_are_alike_within_a_factor_of_two():
-    paper = {name: {m: {"mean": v[k][0]} for k, m in enumerate(METRICS)} for name, v in TREES.items()}
+    paper = {name: {m: {"mean": v[k][0], "values": [0, 0]} for k, m in enumerate(METRICS)} for name, v in TREES.items()}
     assert tested.size_of_gain(paper).agrees == "yes"
     assert tested.size_of_gain(rows(adaptive=0.3001)).agrees == "no"
     assert tested.size_of_gain(rows(adaptive=0.32)).agrees == "partly"  # AUC +.014, MAP +.018; MRR +.063 is not
 
 
-def group(number, diff):
+def group(number, diff, users=10):
     one = {"method": "by-abundance", "metric": "map"}
     ends = {"lo": None, "hi": None} if diff is None else {"lo": diff - 0.01, "hi": diff + 0.01}
-    return {"group": number, "differences": [{**one, "diff": diff, **ends}]}
+    return {"group": number, "users": users, "differences": [{**one, "diff": diff, **ends}]}
 
 
 def test_every_group_means_every_group():
@@ -399,8 +405,14 @@ def test_every_group_means_every_group():
     mixed = found([0.1, 0.1, 0.0], [0.1, 0.1, -0.1])
     assert mixed.agrees == "partly"
     assert "Of 6 differences 4 are surely so, 1 surely the other way; group 1: over global +0.1000" in mixed.ours
-    assert found([0.1, None], [0.1, None]).agrees == "yes"
+    nobody = found([None, 0.1], [None, 0.1])
+    assert (nobody.agrees, "group 1: over global cannot be told, over local cannot be told" in nobody.ours) == (
+        "partly",
+        True,
+    )
     assert found([0.0], [0.0]).agrees == "unclear"
+    few = tested.every_group([group(1, 0.1), group(7, 0.1, 9)], [group(1, 0.1), group(7, 0.1)], "by-abundance")
+    assert (few.agrees, few.ours.endswith("; fewer than 10 users in group 7.")) == ("partly", True)
 
 
 def test_trees_gain_and_logistic_regression_stays_by_one_measure():

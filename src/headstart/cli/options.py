@@ -98,7 +98,7 @@ def _config(context: click.Context, parameter: click.Parameter, value: Path | No
         option = known.get(key.replace("_", "-"))
         if option is None:
             raise SettingsError(
-                f"the configuration {value} sets {key!r}, which headstart {context.info_name} does not have;"
+                f"the configuration {value} sets {key!r}, which {context.command_path} does not have;"
                 " keys are the long flags without their dashes"
             )
         given[str(option.name)] = _as_typed(option, setting, f"the configuration {value}: {key!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ def check_more(given: Mapping[str, Any], methods: Sequence[str]) -> None:
         raise SettingsError("--more is of pictures in a report; give --report F.html too")
     if wanted and given["split"] == "kfold":
         raise SettingsError("--more is of one split; leave out --split kfold")
+    if wanted and set(methods) == {"global"}:
+        raise SettingsError("--more sets methods beside the global model; compare another one too")
     for name, drawn in (("curves", CURVED), ("shares", COMPARED)):
         if name in wanted and not set(drawn) & set(methods):
             raise SettingsError(f"--more {name} draws {', '.join(drawn)}; compare one of them too")
@@ -78,14 +80,14 @@ def write_reports(
     from headstart.experiments.details import details
     from headstart.report import assemble, markdown, page
     from headstart.report.pseudonyms import Pseudonyms
-    from headstart.store.files import replacing, write_json
+    from headstart.store.files import json_bytes, write_together
 
     gathered = details(result, Pseudonyms(shown=show_ids), **sampling)
     report = assemble(result.document, gathered, more, version=__version__)
-    for file in files:
-        kind = file.suffix.lower()
-        if kind == ".json":
-            write_json(file, {"document": dict(result.document), "details": gathered, "more": dict(more)})
-            continue
-        with replacing(file) as temporary:
-            temporary.write_text(page(report) if kind == ".html" else markdown(report), "utf-8", newline="\n")
+    numbers = {"document": dict(result.document), "details": gathered, "more": dict(more)}
+    make: dict[str, Callable[[], bytes]] = {
+        ".html": lambda: page(report).encode(),
+        ".md": lambda: markdown(report).encode(),
+        ".json": lambda: json_bytes("the report", numbers),
+    }
+    write_together({file: make[file.suffix.lower()]() for file in files})

@@ -27,7 +27,7 @@ from headstart.models.family import ModelFamily
 from headstart.report import markdown, page, reproduction
 from headstart.report.beside import AGREES, agreements, sentence
 from headstart.report.pseudonyms import Pseudonyms
-from headstart.store.files import LOCK, locked, replacing, write_json
+from headstart.store.files import LOCK, json_bytes, locked, replacing, write_together
 
 KINDS = {"logistic": ("logistic",), "gbdt": ("gbdt",), "mf": ("mf",), "all": ("logistic", "gbdt", "mf")}
 """Families of each command."""
@@ -51,11 +51,11 @@ def reproduce(name: str, given: Mapping[str, Any]) -> None:
             wanted = steps(studies, seeds, _pseudonyms(parts, given["show_ids"]))
             try:
                 results, seconds = run(wanted, parts, partial(_say, screen), overwrite=given["overwrite"])
+                found = gather(studies, seeds, results, skipped, seconds)
+                _write(out, found)
             except KeyboardInterrupt:
                 screen.say("the steps that are done are kept; the same command goes on")
                 raise
-            found = gather(studies, seeds, results, skipped, seconds)
-            _write(out, found)
     _show(found, out)
 
 
@@ -67,7 +67,9 @@ def _check_folder(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()) and not ours:
         raise SettingsError(f"--out {out}: the folder holds something else; name another, or an empty one")
     there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    if not there.is_dir():
+        raise SettingsError(f"--out {out}: {there} is no folder; name another")
+    if not os.access(there, os.W_OK):
         raise SettingsError(f"--out {out}: {there} is not yours to write to; name another folder")
 
 
@@ -117,7 +119,11 @@ def _study(family: ModelFamily, source: Source, how: str, given: Mapping[str, An
 def _pseudonyms(parts: Path, shown: bool) -> Pseudonyms:
     """The names that users have in all parts, whenever they are made: their key stays among the parts."""
     file = parts / KEY
-    if not file.exists() or file.stat().st_size != len(Pseudonyms().key):
+    whole = file.is_file() and file.stat().st_size == len(Pseudonyms().key)
+    if not whole and not shown and any(parts.glob("compare-*.json")):
+        found = "is damaged" if file.exists() else "is gone"
+        raise SettingsError(f"{file} {found}, so users would get second names; restore it, or begin in another --out")
+    if not whole:
         with replacing(file) as temporary:
             temporary.touch(0o600)
             temporary.write_bytes(Pseudonyms().key)
@@ -138,10 +144,9 @@ def _say(screen: Screen, standing: Standing) -> None:
 def _write(out: Path, found: Mapping[str, Any]) -> None:
     """The report in three forms."""
     report = reproduction(found, version=__version__)
-    write_json(out / "report.json", found)
-    for name, make in (("report.md", markdown), ("report.html", page)):
-        with replacing(out / name) as temporary:
-            temporary.write_text(make(report), "utf-8", newline="\n")
+    texts = {"report.md": markdown(report), "report.html": page(report)}
+    numbers = {out / "report.json": json_bytes("report.json", found)}
+    write_together(numbers | {out / name: text.encode() for name, text in texts.items()})
 
 
 def _show(found: Mapping[str, Any], out: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headstart.report.names import MINUS, NOTHING, higher, name_of, number, percent
+from headstart.report.names import MINUS, NOTHING, higher, name_of, number, percent, plural
 from headstart.report.table import Cell, Table, count, signed, value, words
 
 Plain = Mapping[str, Any]
@@ -15,7 +15,7 @@ AGREES: Mapping[str, tuple[str, str]] = {
     "yes": ("holds", "good"),
     "partly": ("holds in part", "even"),
     "no": ("does not hold", "bad"),
-    "unclear": ("not told apart", "even"),
+    "unclear": ("cannot be told", "open"),
 }
 """What a column of agreement says, and its tone."""
 
@@ -56,7 +56,7 @@ def tile(counts: Mapping[str, int]) -> dict[str, Any]:
     return {
         "label": "Statements that hold",
         "value": f"{counts['yes']} of {total}",
-        "note": f"{counts['partly']} in part, {counts['no']} not, {counts['unclear']} not told apart",
+        "note": f"{counts['partly']} in part, {counts['no']} not, {counts['unclear']} cannot be told",
         "bar": [counts["yes"] / total, (counts["partly"] + counts["unclear"]) / total, counts["no"] / total],
         "parts": ["hold", "hold in part, or cannot be told", "do not hold"],
     }
@@ -77,7 +77,8 @@ def claims(found: Sequence[Plain]) -> Table:
     columns = ["model", "statement on", "the paper", "this data", "agreement"]
     note = (
         "A statement is taken apart into differences with 95 % intervals: it holds where all are surely its way, holds"
-        " in part where more are than are surely the other way, and is not told apart where no interval excludes 0."
+        " in part where more are than are surely the other way, and cannot be told where no interval excludes 0. The"
+        " size of a gain is compared without intervals: within a factor of two in all metrics, in some, or in none."
     )
     return Table("claims", "Statements of the paper", columns, rows, note)
 
@@ -99,7 +100,8 @@ def trees(printed: Sequence[Plain], ours: Plain) -> list[Table]:
     ]
     columns = ["model", *(f"{name_of(metric)}, {whose}" for metric in metrics for whose in ("paper", "here"))]
     note = (
-        f"Mean (standard deviation); the paper's over 10 runs on its news data, here over {ours['seeds']} seeds."
+        f"Mean (standard deviation); the paper's over 10 runs on its news data, here over"
+        f" {plural(ours['seeds'], 'seed')}."
         " Adaptive A+B: A global trees, then B of the user's own. Levels depend on the data: compare orders and gains."
     )
     return [

@@ -8,7 +8,7 @@ from typing import Any
 
 from headstart.report import extras, spreads, users
 from headstart.report.headline import chosen_method, headline
-from headstart.report.names import REFERENCE
+from headstart.report.names import REFERENCE, plural
 from headstart.report.picture import Picture
 from headstart.report.table import Table
 from headstart.report.tables import tables
@@ -99,10 +99,10 @@ def _pictures(document: Plain, details: Plain, more: Plain) -> list[Picture]:
     """Those that there are numbers for."""
     every = [
         users.scatter(document, details),
-        extras.curves(more["curves"]) if more.get("curves") else None,
-        extras.trees(more["trees"]) if more.get("trees") else None,
+        extras.curves(more["curves"]) if _known(more.get("curves"), "points") else None,
+        extras.trees(more["trees"]) if _known(more.get("trees"), "rows") else None,
         spreads.groups(document, details) if details["sevenths"] else None,
-        extras.shares(more["shares"]) if more.get("shares") else None,
+        extras.shares(more["shares"]) if _known(more.get("shares"), "points") else None,
         spreads.boxes(document, details) if document["objective"] == "squared" else None,
         users.tail(details),
         users.gains(document, details),
@@ -112,11 +112,18 @@ def _pictures(document: Plain, details: Plain, more: Plain) -> list[Picture]:
     return [picture for picture in every if picture is not None]
 
 
+def _known(document: Plain | None, rows: str) -> bool:
+    """Whether there is a number to draw: of ranking metrics there is none where no user has events of both classes."""
+    return document is not None and any(
+        metric["mean"] is not None for row in document[rows] for metric in row["metrics"].values()
+    )
+
+
 def _lead(document: Plain) -> str:
     families = sorted({row["family"] for row in document["methods"]})
     return (
-        f"{len(document['methods'])} methods, model {', '.join(families)}, on {document['n_events']:,} events of"
-        f" {document['n_users']:,} users; {document['n_test_events']:,} test events of {document['n_test_users']:,}"
+        f"{plural(len(document['methods']), 'method')}, model {', '.join(families)}, on {document['n_events']:,} events"
+        f" of {document['n_users']:,} users; {document['n_test_events']:,} test events of {document['n_test_users']:,}"
         f" users (split {document['split']}, seed {document['seed']})."
     )
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headstart.report.names import higher, name_of, number
+from headstart.report.names import higher, name_of, number, plural
 from headstart.report.picture import Picture
 from headstart.report.table import Cell, Frame, Table, interval, words
 from headstart.report.table import count as whole
@@ -74,8 +74,8 @@ def trees(document: Plain) -> Picture:
     return Picture(
         "trees",
         "Trees: global, local, adaptive",
-        f"Mean over {document['seeds']} seeds; bars are one standard deviation to either side. Adaptive A+B: A global"
-        " trees, then B of the user's own.",
+        f"Mean over {plural(document['seeds'], 'seed')}; bars are one standard deviation to either side."
+        " Adaptive A+B: A global trees, then B of the user's own.",
         {
             "": "; ".join(
                 f"{name_of(m)} is best for {row['name']}: {number(row['metrics'][m]['mean'])}"
@@ -89,7 +89,7 @@ def trees(document: Plain) -> Picture:
         [
             Table(
                 "trees-table",
-                f"Mean (standard deviation) over {document['seeds']} seeds",
+                f"Mean (standard deviation) over {plural(document['seeds'], 'seed')}",
                 ["model", *(name_of(m) for m in metrics)],
                 rows,
             )

@@ -105,12 +105,17 @@ def _tiles(document: Plain, details: Plain, row: Plain, gain: Gain) -> list[dict
     tuned = row.get("tune_seconds")
     choosing = "choosing settings not counted" if tuned is None else f"choosing settings {seconds(tuned)} more"
     before = "" if base is None else f"; the global model alone {seconds(base['fit_seconds'])}"
+    measured = (
+        f"95 % interval {signed(gain.lo)} to {signed(gain.hi)}: {verdict}."
+        f" {number(gain.method)} instead of {number(gain.reference)}; {way} is better."
+        if gain.diff is not None
+        else "could not be measured: no user has test events that it is defined for"
+    )
     return [
         {
             "label": f"{metric} against global",
             "value": signed(gain.diff),
-            "note": f"95 % interval {signed(gain.lo)} to {signed(gain.hi)}: {verdict}."
-            f" {number(gain.method)} instead of {number(gain.reference)}; {way} is better.",
+            "note": measured,
             "verdict": verdict,
         },
         {

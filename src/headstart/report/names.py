@@ -60,6 +60,11 @@ def count(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.0f}".replace("-", MINUS)
 
 
+def plural(number: int, word: str) -> str:
+    """A count with its noun."""
+    return f"{number:,} {word if number == 1 else f'{word}s'}"
+
+
 def seconds(value: float | None) -> str:
     """A time."""
     if value is None:

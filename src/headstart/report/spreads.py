@@ -29,8 +29,9 @@ def groups(document: Plain, details: Plain) -> Picture:
     return Picture(
         "groups",
         "By how much data users have",
-        "Seven groups of users, as in the paper: group 1 has the least training events, group 7 the most. Bars are 95 %"
-        " bootstrap intervals over the group's users: where there are few of them, they are wide.",
+        "Groups of users, seven at most, as in the paper: group 1 has the least training events. Bars are 95 %"
+        " bootstrap intervals over those of its users whose test events the metric is defined for (ranking needs both"
+        " classes): of few users they say little.",
         {name: _groups_says(found, name, metric) for name in methods if name != REFERENCE},
         "groups",
         [Frame("groups", columns, frame)],
@@ -71,6 +72,10 @@ def _groups_says(found: list[Plain], chosen: str, metric: str) -> str:
                 f"the group with {what} data (group {row['group']}, {row['users']:,} users) {signed(diff['diff'])},"
                 f" 95 % interval {signed(diff['lo'])} to {signed(diff['hi'])}"
             )
+    if not said:
+        return (
+            f"{name_of(metric)} of {chosen} could not be measured in the group with least data, nor in that with most."
+        )
     return f"{name_of(metric)} of {chosen} less global: " + "; ".join(said) + "."
 
 

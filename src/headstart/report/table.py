@@ -12,7 +12,7 @@ from headstart.report.texts import visible
 
 @dataclass(frozen=True)
 class Cell:
-    """What is read, and the number or text that sorting goes by; `tone`, good, bad or even, is a colour and a sign."""
+    """What is read, and the number or text that sorting goes by; `tone`, good, bad, even or open, colour and sign."""
 
     text: str
     key: float | str | None

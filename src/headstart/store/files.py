@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,10 @@ def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(temporary, file)
         if durable:
             sync(file.parent)
+    except OSError as error:
+        if error.filename in (None, str(temporary), temporary):
+            error.filename = str(file)  # what the caller knows
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -79,13 +83,25 @@ def write_json(file: Path, value: Mapping[str, Any] | Sequence[Any]) -> None:
     ModelError
         where a value has no form in JSON (NaN and infinity among them)
     """
-    try:
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-        data = f"{text}\n".encode()
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{file.name} cannot be written as JSON: {error}; give plain finite values") from error
+    data = json_bytes(file.name, value)
     with replacing(file, durable=True) as temporary:
         temporary.write_bytes(data)
+
+
+def json_bytes(name: str, value: Mapping[str, Any] | Sequence[Any]) -> bytes:
+    """Plain values as indented UTF-8 JSON; see `write_json`."""
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        return f"{text}\n".encode()
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{name} cannot be written as JSON: {error}; give plain finite values") from error
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files that say the same: none takes its place before all are written."""
+    with ExitStack() as stack:
+        for file, data in contents.items():
+            stack.enter_context(replacing(file)).write_bytes(data)
 
 
 def read_json(file: Path) -> dict[str, Any]:

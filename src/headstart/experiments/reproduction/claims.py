@@ -7,7 +7,7 @@ the statement where that is above 0, against it where it is below; else the data
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,16 @@ from scipy.stats import t as student
 
 from headstart.experiments.reproduction.published import ADAPTIVE, COUNTED, METRICS, TREES
 from headstart.experiments.study import Plain
-from headstart.report.names import name_of
+from headstart.report.names import name_of, signed
 
 ROW = "adaptive 20+50"
 """The row of adaptive trees that the paper puts first."""
 
 COUNTS = ("20", "50", "100", "200")
 """Of global and of local trees in the table."""
+
+FEWEST = 10
+"""Users of a group that a bootstrap interval can be had of."""
 
 FLAT = 0.01
 """A move of MAP that is no move, as the paper's pictures can be read."""
@@ -61,11 +64,15 @@ class Contrast:
         """1: for the statement, -1: against it, 0: not told apart."""
         if self.lo is None or self.hi is None:
             return 0
+        if self.lo == self.hi:  # a single user, or the same everywhere: that is no certainty
+            return 0
         return 1 if self.lo > 0 else -1 if self.hi < 0 else 0
 
     def __str__(self) -> str:
-        text = f"{self.diff:+.4f}"
-        return text if self.lo is None or self.hi is None else f"{text} [{self.lo:+.4f}, {self.hi:+.4f}]"
+        if self.diff != self.diff:
+            return "cannot be told"
+        text = signed(self.diff)
+        return text if self.lo is None or self.hi is None else f"{text} [{signed(self.lo)}, {signed(self.hi)}]"
 
 
 def claims(found: Plain) -> list[dict[str, Any]]:
@@ -128,15 +135,27 @@ def sooner(curves: Plain) -> Claim:
     for metric in METRICS:
         pairs = sorted((p for p in curves["pairs"] if p["metric"] == metric), key=lambda p: int(p["ticks"]))
         above = [p["ticks"] for p in pairs if p["lo"] is not None and p["lo"] > 0]
+        grid = [p["ticks"] for p in pairs]
         before = [p for p in pairs if p["ticks"] < stop] or pairs[:1]
         last = before[-1]
         first = next((p for p in before if p["lo"] is not None and p["lo"] > 0), last)
         contrasts.append(Contrast(first["diff"], first["lo"], first["hi"]))
-        said.append(f"{name_of(metric)} {f'from T = {above[0]} on' if above else 'never'}")
+        said.append(f"{name_of(metric)} {f'at T = {_runs(above, grid)}' if above else 'never'}")
     paper = "Adaptive logistic regression needs fewer epochs than the global model."
     ours = f"Global training stops at T' = {stop}; {ADAPTIVE} is surely above that model: {', '.join(said)}"
     end = f"; at T = {last['ticks']}, MAP {_of(curves['pairs'], 'map', last['ticks'])}."
     return Claim("direction", "logistic", paper, ours + end, verdict(contrasts))
+
+
+def _runs(some: Sequence[int], grid: Sequence[int]) -> str:
+    """Members of an ascending grid, neighbours as "first to last"."""
+    runs: list[list[int]] = []
+    for place in (grid.index(one) for one in some):
+        if runs and runs[-1][-1] == place - 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return ", ".join(f"{grid[run[0]]} to {grid[run[-1]]}" if len(run) > 1 else str(grid[run[0]]) for run in runs)
 
 
 def global_worst(document: Plain) -> Claim:
@@ -161,7 +180,7 @@ def local_above_global(rows: Mapping[str, Plain]) -> Claim:
 def adaptive_above(rows: Mapping[str, Plain], other: str) -> Claim:
     """MAP of 20+50 less that of each row of `other` trees."""
     found = {count: _seeds(rows, ROW, f"{other} {count}", "map") for count in COUNTS}
-    printed = ", ".join(f"{TREES[ROW][0][0] - TREES[f'{other} {count}'][0][0]:+.4f}" for count in COUNTS)
+    printed = ", ".join(signed(TREES[ROW][0][0] - TREES[f"{other} {count}"][0][0]) for count in COUNTS)
     paper = f"Adaptive trees (20+50) beat {other} trees; MAP over {', '.join(COUNTS)} of them: {printed}."
     said = ", ".join(map(str, found.values()))
     return Claim("direction", "gbdt", paper, f"MAP over as many: {said}.", verdict(list(found.values())))
@@ -169,35 +188,38 @@ def adaptive_above(rows: Mapping[str, Plain], other: str) -> Claim:
 
 def size_of_gain(rows: Mapping[str, Plain]) -> Claim:
     """The gain of 20+50 over 200 global trees; alike: within a factor of two."""
-    paper, ours, alike = [], [], 0
+    paper: list[str] = []
+    ours: list[str] = []
+    alike = 0
     for place, metric in enumerate(METRICS):
         theirs = TREES[ROW][place][0] - TREES["global 200"][place][0]
-        mine = rows[ROW][metric]["mean"] - rows["global 200"][metric]["mean"]
+        mine_base = float(rows["global 200"][metric]["mean"])
+        mine = rows[ROW][metric]["mean"] - mine_base
         alike += 0.5 <= mine / theirs <= 2
-        paper.append(f"{name_of(metric)} {theirs:+.4f} ({100 * theirs / TREES['global 200'][place][0]:+.1f} %)")
-        ours.append(f"{name_of(metric)} {mine:+.4f} ({100 * mine / rows['global 200'][metric]['mean']:+.1f} %)")
+        for said, gain, base in ((paper, theirs, TREES["global 200"][place][0]), (ours, mine, mine_base)):
+            said.append(f"{name_of(metric)} {signed(gain)} ({signed(100 * gain / base, 1)} %)")
     agrees = "yes" if alike == len(METRICS) else "partly" if alike else "no"
+    if len(rows[ROW]["map"]["values"]) < 2:
+        agrees = "unclear"
     text = f"{', '.join(ours)}; {alike} of {len(METRICS)} within a factor of two."
     return Claim("size", "gbdt", f"Adaptive trees (20+50) over 200 global ones: {', '.join(paper)}.", text, agrees)
 
 
 def every_group(groups: Sequence[Plain], over_local: Sequence[Plain], method: str) -> Claim:
-    """MAP by abundance group, each interval alone."""
-    found = {
-        (row["group"], other): _of_group(row, method)
-        for other, rows in (("global", groups), ("local", over_local))
-        for row in rows
-        if _of_group(row, method) is not None
-    }
-    every = [contrast for contrast in found.values() if contrast is not None]
+    """MAP by abundance group, each interval alone; a group of fewer than `FEWEST` users tells nothing."""
+    few = {row["group"] for row in groups if row["users"] < FEWEST}
+    found: dict[tuple[int, str], Contrast] = {}
+    for other, rows in (("global", groups), ("local", over_local)):
+        for row in rows:
+            contrast = _of_group(row, method)
+            found[row["group"], other] = replace(contrast, lo=None, hi=None) if row["group"] in few else contrast
+    every = list(found.values())
     ends = list(dict.fromkeys((groups[0]["group"], groups[-1]["group"])))
-    said = "; ".join(
-        f"group {group}: over global {found.get((group, 'global'))}, over local {found.get((group, 'local'))}"
-        for group in ends
-    )
+    said = "; ".join(f"group {g}: over global {found[g, 'global']}, over local {found[g, 'local']}" for g in ends)
+    left = f"; fewer than {FEWEST} users in group {', '.join(map(str, sorted(few)))}" if few else ""
     name = "by abundance" if method == ADAPTIVE else "20+50"
     paper = f"Adaptive trees ({name}) beat global and local ones in MAP in every group, least and most data included."
-    return Claim("direction", "gbdt", paper, f"{told(every)}; {said}.", verdict(every))
+    return Claim("direction", "gbdt", paper, f"{told(every)}; {said}{left}.", verdict(every))
 
 
 def with_more_data(moved: Sequence[Plain]) -> Iterator[Claim]:
@@ -260,9 +282,9 @@ def _seeds(rows: Mapping[str, Plain], one: str, other: str, metric: str) -> Cont
     return Contrast(mean, mean - reach, mean + reach)
 
 
-def _of_group(row: Plain, method: str) -> Contrast | None:
+def _of_group(row: Plain, method: str) -> Contrast:
     """The method's difference in MAP in a group, from whatever the group's differences are from."""
     for one in row["differences"]:
         if (one["method"], one["metric"]) == (method, "map") and one["diff"] is not None:
             return Contrast(one["diff"], one["lo"], one["hi"])
-    return None
+    return Contrast(float("nan"), None, None)

@@ -12,6 +12,16 @@ from typing import Any, TypeAlias
 from headstart.errors import ModelError, SettingsError
 from headstart.store.files import read_json, write_json
 
+SAID = {
+    "rows": "order of events",
+    "ids": "--show-ids",
+    "seed": "--seed",
+    "k": "--at",
+    "bootstrap": "--bootstrap",
+    "methods": "list of methods",
+}
+"""Of what a key holds, what people call it."""
+
 Plain: TypeAlias = Mapping[str, Any]
 Results: TypeAlias = Mapping[str, Plain]
 
@@ -128,17 +138,16 @@ def _read(folder: Path, step: Step, overwrite: bool) -> Plain | None:
         found = read_json(file)
     except ModelError:
         return {}
-    if not isinstance(found.get("key"), dict) or not isinstance(found.get("result"), dict):
-        return {}
-    if not isinstance(found.get("seconds"), float):
+    shapes = {"key": dict, "result": dict, "seconds": float}
+    if not all(isinstance(found.get(name), shape) and found[name] != {} for name, shape in shapes.items()):
         return {}
     key = json.loads(json.dumps(step.key))
     if found["key"] == key:
         return found
     if overwrite:
         return None
-    differs = [name for name in key if found["key"].get(name) != key[name]]
+    differs = [SAID.get(name, name) for name in key if found["key"].get(name) != key[name]]
     raise SettingsError(
-        f"{file} was made with another {' and '.join(differs) or 'set of options'};"
+        f"{file} was made with another {' and '.join(dict.fromkeys(differs)) or 'set of options'};"
         " give another --out, what was given then, or --overwrite"
     )

@@ -25,6 +25,7 @@ def by_paper_groups(
 
     Parameters
     ----------
+    reference : a method; where it was not compared there are no differences
     seed, resamples : see `bootstrap`
     """
     table, borders = UserTable(evidence.log.users, evidence.events), Borders.of(evidence.events)

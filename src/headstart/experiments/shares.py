@@ -68,11 +68,11 @@ def share_points(studies: Sequence[Study], documents: Mapping[str, Plain], wante
         "points": points,
         "moved": [
             {"family": _parts(pair["a"])[0], "method": _parts(pair["a"])[1], **_turned(pair)}
-            for pair in differences(lambda a, b: _same(a, b, least, most))
+            for pair in (differences(lambda a, b: _same(a, b, least, most)) if least < most else ())
         ],
         "families": [
             {**pair, "a": " ".join(_parts(pair["a"])[:2]), "b": " ".join(_parts(pair["b"])[:2])}
-            for pair in differences(lambda a, b: _across(a, b, most))
+            for pair in (differences(lambda a, b: _across(a, b, most)) if len(studies) > 1 else ())
         ],
     }
 

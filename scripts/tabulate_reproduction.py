@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headstart.experiments.reproduction.published import METRICS
+from headstart.report.beside import AGREES
+from headstart.report.names import name_of
+
 Plain = Mapping[str, Any]
-NAMES = {"map": "MAP", "mrr": "MRR", "auc": "AUC", "ndcg": "nDCG"}
-AGREES = {"yes": "holds", "partly": "in part", "no": "does not", "unclear": "cannot be told"}
+NAMES = {metric: name_of(metric) for metric in METRICS}
 BASES = ("global", "local")
 
 HEAD = """# The paper's experiments, done again
@@ -74,7 +77,7 @@ def statements(found: Sequence[Plain]) -> Iterator[str]:
     yield f"| model | the paper says | {' | '.join(one['dataset'] for one in found)} |"
     yield "|---|---|" + "---|" * len(found)
     for family, paper in papers:
-        verdicts = [next((AGREES[c["agrees"]] for c in of(one, family, paper)), "-") for one in found]
+        verdicts = [next((AGREES[c["agrees"]][0] for c in of(one, family, paper)), "-") for one in found]
         yield f"| {family} | {paper} | {' | '.join(verdicts)} |"
     yield from ("", "The figures behind each.", "")
     for family, paper in papers:

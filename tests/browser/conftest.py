@@ -296,7 +296,7 @@ def reproduced(clicks, ratings, hostile, tmp_path_factory) -> Files:
         "version": "1",
         "statistics": [{"name": PAYLOAD, "published": False, "users": 9, "events": 90}],
         "claims": [{"about": "size", "family": "mf", "agrees": way, **said} for way in ("yes", "partly", "no")],
-        "printed": [{**one, "ours": one["name"]} for one in trees],
+        "printed": trees,
         "chapters": {
             "logistic": {**json.loads(clicks.numbers.read_text()), "more": {"curves": {"points": curves, "note": ""}}},
             "gbdt": {**json.loads(hostile.numbers.read_text()), "more": {"trees": {"seeds": 2, "rows": trees}}},

@@ -58,7 +58,7 @@ def found(compared, chapters=("logistic", "gbdt", "mf"), **changes):
         "version": "1.2",
         "statistics": [{"name": "toy", "published": False, **counts}, {"name": "news", "published": True, "users": 9}],
         "claims": [claim("yes"), claim("no", "logistic", "size"), claim("partly", "mf", "ordering")],
-        "printed": [{**one, "ours": one["name"]} for one in paper],
+        "printed": paper,
         "chapters": {name: {**compared, "more": more.get(name, {})} for name in chapters},
         "shares": {"points": [{**point, "share": 0.2, "family": one} for one in ("logistic", "gbdt")], "note": ""},
         "families": [difference("auc", 0.02, 0.01, 0.03), difference("logloss", 0.02, 0.01, 0.03)],

@@ -88,11 +88,11 @@ def trees(printed: Sequence[Plain], ours: Plain) -> list[Table]:
 
     Parameters
     ----------
-    printed : rows of name, metrics and ours, a row of the other; metrics hold mean and sd
+    printed : rows of name and metrics, which hold mean and sd
     ours : seeds, and rows of name and metrics
     """
     found: dict[str, Metrics] = {row["name"]: row["metrics"] for row in ours["rows"]}
-    pairs = [(row["name"], row["metrics"], found.get(row.get("ours", row["name"]), {})) for row in printed]
+    pairs = [(row["name"], row["metrics"], found.get(row["name"], {})) for row in printed]
     metrics = list(printed[0]["metrics"])
     rows = [
         [words(name), *(_mean_sd(one.get(metric)) for metric in metrics for one in (paper, own))]

@@ -18,7 +18,7 @@ from headstart.report.texts import cleaned
 
 Plain = Mapping[str, Any]
 ADAPTIVE = "by-abundance"
-"""The paper's adaptive method."""
+"""What stands for the paper's "adaptive": its schedule as it is explained."""
 
 CHAPTERS: Mapping[str, str] = {
     "logistic": "Logistic regression",
@@ -42,8 +42,8 @@ def reproduction(found: Plain, version: str = "") -> Report:
         - statistics: rows of name, published and counts, see `headstart.report.beside.statistics`
         - claims: what the paper says in words beside what was found, rows of about (direction, ordering or size),
           family, paper, ours and agrees (yes, partly, no or unclear)
-        - printed: the paper's table of trees, rows of name, metrics, and ours, the name of the row in
-          ``chapters.gbdt.more.trees`` that it stands beside
+        - printed: the paper's table of trees, rows of name and metrics; each stands beside the row of that name in
+          ``chapters.gbdt.more.trees``
         - chapters: for each of logistic, gbdt and mf that was run its document, details and more, see
           `headstart.report.assemble.assemble`
         - shares: what `headstart.report.extras.shares` draws, or None

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from headstart.experiments.reproduction.published import ADAPTIVE, COUNTED, METRICS, TREES
+from headstart.experiments.reproduction.published import COUNTED, METRICS, TREES
 from headstart.experiments.study import Plain
 from headstart.report.names import name_of, signed
+from headstart.report.reproduction import ADAPTIVE
 
 ROW = "adaptive 20+50"
 """The row of adaptive trees that the paper puts first."""
@@ -62,9 +63,8 @@ class Contrast:
     @property
     def side(self) -> int:
         """1: for the statement, -1: against it, 0: not told apart."""
-        if self.lo is None or self.hi is None:
-            return 0
-        if self.lo == self.hi:  # a single user, or the same everywhere: that is no certainty
+        # An interval without width is of a single user, or the same everywhere: that is no certainty.
+        if self.lo is None or self.hi is None or self.lo == self.hi:
             return 0
         return 1 if self.lo > 0 else -1 if self.hi < 0 else 0
 

@@ -11,12 +11,13 @@ from headstart.experiments.details import details
 from headstart.experiments.grid import TREES, one_seed, over_seeds
 from headstart.experiments.reproduction.claims import claims
 from headstart.experiments.reproduction.ledger import Plain, Results, Step
-from headstart.experiments.reproduction.published import ADAPTIVE, METHODS, STATISTICS, printed
+from headstart.experiments.reproduction.published import METHODS, STATISTICS, printed
 from headstart.experiments.reproduction.quartiles import quartile_differences
 from headstart.experiments.reproduction.statistics import statistics
 from headstart.experiments.sevenths import by_paper_groups
 from headstart.experiments.study import Study
 from headstart.report.pseudonyms import Pseudonyms
+from headstart.report.reproduction import ADAPTIVE
 
 TOGETHER = ((shares.SHARES[0], shares.SHARES[-1]), *((share,) for share in shares.SHARES[1:-1]))
 """Shares by step: the ends in one, since differences between them are paired by user."""

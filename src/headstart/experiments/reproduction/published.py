@@ -12,11 +12,8 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 }
 """What the paper compares, its schedule as printed and as explained, and what `headstart fit` makes."""
 
-ADAPTIVE = "by-abundance"
-"""The method that stands for the paper's "adaptive": its schedule as it is explained."""
-
 COUNTED = "fixed-20+50"
-"""The other form of it, for trees: 20 global ones, then 50 of the user's own, whoever the user is."""
+"""Adaptive trees in their other form: 20 global ones, then 50 of the user's own, whoever the user is."""
 
 METRICS = ("map", "mrr", "auc", "ndcg")
 """In the paper's order."""
